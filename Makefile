@@ -1,0 +1,46 @@
+# What a developer runs. Each target sets up what it needs; nothing is installed outside .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+.PHONY: setup run check test test-all faults bench up down docs lock
+.DEFAULT_GOAL := setup
+
+setup: $(STAMP)  ## make .venv from the hashed lock, and the project in it (editable)
+
+$(STAMP): pyproject.toml requirements.lock requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "stockbook needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "$(PYTHON) cannot make virtual environments. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+run: setup  ## a day in a shop, on an embedded PostgreSQL and an in-process broker
+	$(BIN)/stockbook demo
+
+check: setup  ## what a reviewer should not have to say
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(wildcard services shared tests benchmarks)
+	$(BIN)/lint-imports
+
+test: setup  ## everything that is quick
+	$(BIN)/pytest -m "not slow"
+
+test-all: setup  ## everything, with many more examples
+	STOCKBOOK_HYPOTHESIS_PROFILE=thorough $(BIN)/pytest
+
+faults: ; @echo "make faults: not there yet" >&2; exit 1
+bench: ; @echo "make bench: not there yet" >&2; exit 1
+up: ; @echo "make up: not there yet" >&2; exit 1
+down: ; @echo "make down: not there yet" >&2; exit 1
+docs: ; @echo "make docs: not there yet" >&2; exit 1
+
+lock:  ## write both lock files anew; needs uv on the path
+	uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 \
+	  --no-emit-index-url --no-header -q -o requirements.lock
+	uv pip compile pyproject.toml --extra dev --extra embedded -c requirements.lock --generate-hashes --universal \
+	  --python-version 3.11 --no-emit-index-url --no-header -q -o requirements-dev.lock

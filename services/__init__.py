@@ -1,0 +1,1 @@
+"""The worker services, and the desk where people look and act."""

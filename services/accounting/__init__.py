@@ -1,0 +1,1 @@
+"""Perpetual accounting: it books what the ledger posted as balanced transfers."""

@@ -1,0 +1,1 @@
+"""What accounting decides, pure: which accounts a posted movement debits and credits."""

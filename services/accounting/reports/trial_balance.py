@@ -1,0 +1,38 @@
+"""Trial Balance: debit, credit and balance of every account, now or as of a time."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from shared.db import query
+from shared.report import Column, Filters, Kind, Report, Row, matching
+
+_WANTED = matching("company account")
+_NOW = f"""
+SELECT company, account, debit, credit, balance
+FROM accounting.trial_balance WHERE {_WANTED} ORDER BY company, account
+"""
+_AS_OF = f"""
+SELECT company, account, sum(debit) AS debit, sum(credit) AS credit, sum(debit) - sum(credit) AS balance
+FROM accounting.debit_credit WHERE {_WANTED} AND effective_at <= :as_of
+GROUP BY company, account ORDER BY company, account
+"""
+
+
+def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
+    return query(connection, _AS_OF if filters.as_of else _NOW, **filters.given())
+
+
+REPORT = Report(
+    name="trial-balance",
+    title="Trial Balance",
+    columns=(
+        Column("company"),
+        Column("account"),
+        Column("debit", Kind.MONEY),
+        Column("credit", Kind.MONEY),
+        Column("balance", Kind.MONEY),
+    ),
+    takes=("company", "account", "as_of"),
+    read=_read,
+)

@@ -1,0 +1,39 @@
+"""The command `stockbook`: one file a group of commands, wired here.
+
+Addresses come from STOCKBOOK_DATABASE_URL and STOCKBOOK_BROKER_URL; with neither set, everything runs embedded.
+"""
+
+import os
+import sys
+
+import typer
+
+from services.desk.cli import conform, demo, publish, report, run
+from shared.embedded_postgres import EmbeddedPostgresError
+from shared.errors import StockbookError
+
+app = typer.Typer(
+    name="stockbook",
+    help="Serialized and batch inventory with perpetual accounting.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("migrate")(run.migrate)
+app.command("publish")(publish.publish)
+app.command("report")(report.report)
+app.command("conform")(conform.conform)
+app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Run the command; an error that is ours is one line on standard error, and exit code 1."""
+    try:
+        app()
+    except (StockbookError, EmbeddedPostgresError) as error:
+        sys.stderr.write(f"stockbook: {error}\n")
+        sys.exit(1)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

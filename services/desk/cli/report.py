@@ -1,0 +1,86 @@
+"""`stockbook report`: what is in stock, what moved and what was booked."""
+
+import sys
+from datetime import UTC, datetime, time
+from enum import StrEnum
+
+import typer
+from rich.console import Console
+
+from services.desk.reporting import REPORTS
+from services.desk.servers import database
+from shared.db import open_engine, transaction
+from shared.errors import StockbookError
+from shared.report import Filters, Report, Row, read_report, table, write_csv, write_json
+from shared.settings import Settings
+
+_WIDE = 400  # columns of a table that goes into a file
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def report(
+    name: str | None = typer.Argument(None, help="The report; without it, the list of reports."),
+    company: str | None = typer.Option(None, help="Only of this company."),
+    item: str | None = typer.Option(None, help="Only of this item."),
+    warehouse: str | None = typer.Option(None, help="Only in this warehouse."),
+    batch: str | None = typer.Option(None, help="Only of this batch."),
+    serial: str | None = typer.Option(None, help="Only this serial."),
+    account: str | None = typer.Option(None, help="Only of this account."),
+    as_of: str | None = typer.Option(
+        None, help="Leave out what takes effect later: a time (in UTC unless it names a zone), or a day, to its end."
+    ),
+    form: Format = typer.Option(Format.TABLE, "--format", help="How to write it."),
+) -> None:
+    """Print a report: as a table, as CSV or as JSON."""
+    if name is None:
+        _list_reports()
+        return
+    found = _find(name)
+    at = parse_time(as_of) if as_of else None
+    filters = Filters(company, item, warehouse, batch, serial, account, at)
+    with database(Settings.from_environment()) as url:
+        engine = open_engine(url)
+        with transaction(engine) as connection:
+            rows = read_report(found, connection, filters)
+        engine.dispose()
+    _write(found, rows, form)
+
+
+def parse_time(text: str) -> datetime:
+    """A moment: `2026-01-31T12:00:00+01:00`, without a zone in UTC; of a day alone, its last moment."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise StockbookError("a time looks like 2026-01-31 or 2026-01-31T12:00:00", given=text) from error
+    if len(text) <= len("2026-01-31"):
+        moment = datetime.combine(moment.date(), time.max)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _find(name: str) -> Report:
+    if name not in REPORTS:
+        raise StockbookError("there is no such report", given=name, reports=", ".join(REPORTS))
+    return REPORTS[name]
+
+
+def _list_reports() -> None:
+    for each in REPORTS.values():
+        options = " ".join(f"--{name.replace('_', '-')}" for name in each.takes)
+        sys.stdout.write(f"{each.name:<16} {each.title}  ({options})\n")
+
+
+def _write(found: Report, rows: list[Row], form: Format) -> None:
+    if form is Format.CSV:
+        write_csv(found, rows, sys.stdout)
+    elif form is Format.JSON:
+        write_json(found, rows, sys.stdout)
+    else:
+        console = Console(width=None if sys.stdout.isatty() else _WIDE)
+        console.print(table(found, rows))

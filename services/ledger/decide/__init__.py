@@ -1,0 +1,1 @@
+"""The ledger's decisions: what is next, what it is worth, what is said of it."""

@@ -1,0 +1,93 @@
+"""What the ledger does with its messages: a set of allocated movements is posted, or waits for what comes before it.
+
+The one idea: whoever decides that a movement waits holds its bins until the commit, so whoever applies later what it
+waits for sees it, and releases it after that commit. Nothing is woken by a notice that can be lost; the sweep finds
+what a death between a commit and its release left standing.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from services.ledger import store
+from services.ledger.decide.posting import BinKey, in_order, post, stamps_of
+from shared import outbox
+from shared.contracts.codec import write
+from shared.contracts.movement import MovementAllocated
+from shared.contracts.registry import MOVEMENT_ALLOCATED, MOVEMENT_POSTED
+from shared.service import Handled, Handler, Input, Key, Output, Service, Step, movement_reader
+
+SCHEMA = "ledger"
+
+
+def service() -> Service:
+    """The ledger, as the worker sees it."""
+    return Service(SCHEMA, HANDLERS, sweeps=(release(None), outbox.sweep(SCHEMA)))
+
+
+def post_allocated(inputs: Sequence[Input], connection: Connection) -> Handled:
+    """Post each movement once; one that arrived before has its stored output told again, if it has one yet."""
+    distinct: dict[Key, Input] = {}
+    for each in inputs:
+        distinct.setdefault((each.value.source, each.value.id), each)
+    added = store.add_movements(connection, [each.value for each in distinct.values()])
+    told = _outputs(store.stored_outputs(connection, distinct.keys() - added))
+    if not added:
+        return Handled(told)
+    new = {key: each for key, each in distinct.items() if key in added}
+    bins = {bin_key for each in new.values() for bin_key in stamps_of(each.value)}
+    store.create_bins(connection, bins)
+    return _apply(connection, bins, new, told)
+
+
+def release(bins: Collection[BinKey] | None) -> Step:
+    """A step that looks, without locks, for waiting movements in `bins` (None: in all) that can be applied now.
+
+    Those are looked at again, and applied, by the next step, under the locks of their bins.
+    """
+
+    def look(connection: Connection) -> Handled:
+        stamps, last_stamps = store.waiters_in(connection, bins)
+        candidates = {bin_key for key in in_order(stamps, last_stamps) for bin_key in stamps[key]}
+        return Handled(then=_release_under_locks(candidates)) if candidates else Handled()
+
+    return look
+
+
+def _release_under_locks(bins: Collection[BinKey]) -> Step:
+    return lambda connection: _apply(connection, bins, {}, [])
+
+
+def _apply(
+    connection: Connection, bins: Collection[BinKey], new: Mapping[Key, Input], told: Sequence[Output]
+) -> Handled:
+    """Lock bins, and apply whatever is next among the new movements and those that wait in these bins alone."""
+    state = store.lock_bins(connection, bins)
+    stamps = {key: stamps_of(each.value) for key, each in new.items()}
+    stamps |= store.waiters_within(connection, state.last_stamps)
+    order = in_order(stamps, state.last_stamps)
+    waited = [key for key in order if key not in new]
+    movements: dict[Key, MovementAllocated] = {key: each.value for key, each in new.items()}
+    movements |= store.waiting_movements(connection, waited)
+    ordered = [movements[key] for key in order]
+    store.read_details(connection, ordered, state)
+
+    posting = post(ordered, state)
+
+    bodies = {(each.movement.source, each.movement.id): write(each.posted) for each in posting.applied}
+    released = _outputs({key: bodies[key] for key in waited})
+    store.save_posting(connection, posting)
+    store.save_outputs(connection, bodies)
+    store.forget_waiting(connection, waited)
+    outbox.add(connection, SCHEMA, released)
+    store.add_waiting(connection, {key: each.raw for key, each in new.items() if key not in bodies}, stamps)
+    more = store.has_followers(connection, posting.advanced)
+    applied = _outputs({key: body for key, body in bodies.items() if key in new})
+    return Handled([*told, *applied, *released], waited, release(posting.advanced) if more else None)
+
+
+def _outputs(bodies: Mapping[Key, bytes]) -> list[Output]:
+    return [Output(MOVEMENT_POSTED, *key, body) for key, body in bodies.items()]
+
+
+HANDLERS = {MOVEMENT_ALLOCATED: Handler(movement_reader(MovementAllocated), post_allocated)}

@@ -1,0 +1,181 @@
+"""What comes in: into a bin, into batches that exist or are made, as serials named or numbered by a series."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+
+from services.receiving.decide.case import Case, Line, Portion, SerialEvent
+from services.receiving.decide.series import next_numbers, series_of
+from services.receiving.decide.stock import Batch, Item, Serial, Warehouse
+from services.receiving.decide.taking import change_batch_stock, next_tie, status_in
+from shared.purposes import SerialStatus, Tracking
+from shared.quantities import ZERO
+
+
+def bring(case: Case, line: Line, target: Warehouse) -> list[Portion]:
+    """Bring a line's quantity into a warehouse from outside, in the draft; nothing where a reason was noted."""
+    portion = _BRINGING[line.item.tracking](case, line, target)
+    if portion is None:
+        return []
+    case.add(case.bin_key(line.item, target), line.quantity)
+    return [portion]
+
+
+def arrive(case: Case, portion: Portion, target: Warehouse) -> Portion:
+    """Bring to a warehouse what left another one in the same movement; its serials have moved already."""
+    line = portion.line
+    case.add(case.bin_key(line.item, target), portion.quantity)
+    if line.item.tracking is Tracking.BATCH and portion.batch is not None:
+        change_batch_stock(case, line, target, portion.batch, portion.quantity)
+    return Portion(line, target, portion.quantity, portion.batch, portion.serials)
+
+
+def _bring_quantity(case: Case, line: Line, target: Warehouse) -> Portion | None:  # noqa: ARG001 - one shape for all
+    return Portion(line, target, line.quantity)
+
+
+def _bring_batch(case: Case, line: Line, target: Warehouse) -> Portion | None:
+    number = line.batch or _from_series(case, line)
+    if number is None:
+        case.refuse("batch_missing", line, item=line.item.item)
+        return None
+    batch = _batch(case, line, number, made=line.batch is None)
+    if batch is None:
+        return None
+    key = case.batch_key(line.item, number)
+    total = case.draft.batch_totals.get(key) or ZERO
+    if total == ZERO:
+        batch = batch._replace(entered=case.entered(line, target))
+        case.draft.batches[key] = batch
+    case.draft.batch_totals[key] = total + line.quantity
+    change_batch_stock(case, line, target, number, line.quantity)
+    return Portion(line, target, line.quantity, number, generated=line.batch is None)
+
+
+def _batch(case: Case, line: Line, number: str, *, made: bool) -> Batch | None:
+    """The batch that a line brings goods into: the one that exists, else a new one where that is allowed."""
+    batch = case.draft.batches.get(case.batch_key(line.item, number))
+    if batch is None and not made and not line.item.create_batches_on_receipt:
+        case.refuse("unknown_batch", line, item=line.item.item, batch=number)
+        return None
+    if batch is None:
+        batch = _new_batch(case, line)
+        case.draft.batches[case.batch_key(line.item, number)] = batch
+    return batch if _may_come(case, line, number, batch) else None
+
+
+def _new_batch(case: Case, line: Line) -> Batch:
+    """A batch made by a receipt: made on that day, and expiring a shelf life later, unless the line knows better."""
+    requested = line.requested
+    manufactured_on = requested.manufactured_on or case.day
+    return Batch(
+        expires_on=requested.expires_on or expiry(line.item, manufactured_on),
+        manufactured_on=manufactured_on,
+        supplier=case.movement.supplier if case.purpose.from_supplier else None,
+        supplier_batch=requested.supplier_batch,
+        attributes=requested.attributes,
+    )
+
+
+def expiry(item: Item, manufactured_on: date | None) -> date | None:
+    """The last usable day of what was made on a day; None where the item keeps for ever."""
+    if manufactured_on is None or item.shelf_life_days is None:
+        return None
+    return manufactured_on + timedelta(days=item.shelf_life_days)
+
+
+def _may_come(case: Case, line: Line, number: str, batch: Batch) -> bool:
+    """New goods may not come into an expired batch; nor may a line say otherwise than the batch's record."""
+    fine = True
+    stated = line.requested.expires_on
+    if stated is not None and batch.expires_on is not None and stated != batch.expires_on:
+        case.refuse("batch_differs", line, batch=number, expires_on=stated, recorded=batch.expires_on)
+        fine = False
+    if not case.purpose.brings_expired and batch.expires_on is not None and batch.expires_on < case.day:
+        case.refuse("batch_expired", line, item=line.item.item, batch=number, expires_on=batch.expires_on, at=case.day)
+        fine = False
+    return fine
+
+
+def _from_series(case: Case, line: Line) -> str | None:
+    if line.item.batch_series is None:
+        return None
+    return _made(case, line, line.item.batch_series, 1, _is_batch(case, line))[0]
+
+
+def _bring_serials(case: Case, line: Line, target: Warehouse) -> Portion | None:
+    batch = _batch(case, line, line.batch, made=False) if line.batch is not None else None
+    if line.serials is not None:
+        numbers: Sequence[str] = line.serials
+    elif line.item.serial_series is not None:
+        numbers = _made(case, line, line.item.serial_series, int(line.quantity), _is_serial(case, line))
+    else:
+        case.refuse("serials_missing", line, item=line.item.item, quantity=line.quantity)
+        return None
+    before = len(case.reasons)
+    if line.serials is not None:
+        for number in numbers:
+            _check_free(case, line, number)
+    if len(case.reasons) > before or (line.batch is not None and batch is None):
+        return None
+    for place, number in enumerate(numbers):
+        _serial_comes(case, line, target, number, place)
+    return Portion(line, target, line.quantity, line.batch, numbers, generated=line.serials is None)
+
+
+def _check_free(case: Case, line: Line, number: str) -> None:
+    serial = case.draft.serials.get((case.company.company, line.item.item, number))
+    if serial is None:
+        return
+    if serial.warehouse is not None:
+        case.refuse("serial_in_stock", line, item=line.item.item, serial=number, warehouse=serial.warehouse)
+    elif serial.status is not SerialStatus.INACTIVE and not line.item.reuse_serials:
+        case.refuse("serial_not_reusable", line, item=line.item.item, serial=number, status=serial.status.value)
+
+
+def _serial_comes(case: Case, line: Line, target: Warehouse, number: str, place: int) -> None:
+    key = (case.company.company, line.item.item, number)
+    serial = case.draft.serials.get(key) or Serial()
+    tie = next_tie(case, serial)
+    came = serial._replace(
+        status=status_in(target),
+        warehouse=target.warehouse,
+        batch=line.batch,
+        customer=None,
+        customer_document=None,
+        entered=case.entered(line, target, place),
+        last_at=case.effective_at,
+        last_tie=tie,
+        attributes=line.requested.attributes or serial.attributes,
+    )
+    if case.purpose.from_supplier:
+        came = came._replace(supplier=case.movement.supplier, supplier_document=case.movement.document)
+    case.draft.serials[key] = came
+    source, identifier = case.request.source, case.request.id
+    case.events.append(
+        SerialEvent(key, case.effective_at, tie, source, identifier, left=False, came_to=target.warehouse)
+    )
+
+
+def _made(case: Case, line: Line, pattern: str, count: int, is_taken: Callable[[str], bool]) -> list[str]:
+    """Numbers of a series; its counter moves on in the draft, so a rejection gives them back."""
+    series = series_of(pattern, case.day, {"item": line.item.item, "unit": line.item.unit})
+    key = (case.company.company, series.prefix)
+    numbers, last = next_numbers(series, case.draft.series.get(key) or 0, count, is_taken)
+    case.draft.series[key] = last
+    return numbers
+
+
+def _is_serial(case: Case, line: Line) -> Callable[[str], bool]:
+    company, item = case.company.company, line.item.item
+    return lambda number: case.draft.serials.get((company, item, number)) is not None
+
+
+def _is_batch(case: Case, line: Line) -> Callable[[str], bool]:
+    return lambda number: case.draft.batches.get(case.batch_key(line.item, number)) is not None
+
+
+_BRINGING: Mapping[Tracking, Callable[[Case, Line, Warehouse], Portion | None]] = {
+    Tracking.NONE: _bring_quantity,
+    Tracking.BATCH: _bring_batch,
+    Tracking.SERIAL: _bring_serials,
+}

@@ -1,0 +1,153 @@
+"""Reading a movement's lines: names resolved, units converted, quantities checked; every fault noted with its line."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from services.receiving.decide.case import Case, Line
+from services.receiving.decide.series import TooMany, read_serials
+from services.receiving.decide.stock import Item, Warehouse
+from shared.contracts.movement import RequestedLine
+from shared.purposes import Flow, Tracking
+from shared.quantities import ZERO, fits, product, to_quantity
+
+
+def read_lines(case: Case) -> list[Line]:
+    """The lines that move stock and can be judged further; whatever is wrong with the others is noted."""
+    requested = case.movement.lines
+    if not requested:
+        case.refuse("no_lines", None)
+    if len(requested) > case.limits.lines:
+        case.refuse("too_many_lines", None, lines=len(requested), limit=case.limits.lines)
+        return []
+    _check_numbers(case, requested)
+    lines = [_read(case, number, each) for number, each in numbered(requested) if moves_stock(case, each)]
+    return [line for line in lines if line is not None]
+
+
+def numbered(requested: Sequence[RequestedLine]) -> list[tuple[int, RequestedLine]]:
+    """Each line with its number: its own, else its place from 1."""
+    return [(each.line or place, each) for place, each in enumerate(requested, 1)]
+
+
+def _check_numbers(case: Case, requested: Sequence[RequestedLine]) -> None:
+    for number, times in Counter(number for number, _ in numbered(requested)).items():
+        if times > 1:
+            case.refuse("line_repeated", number, times=times)
+
+
+def moves_stock(case: Case, line: RequestedLine) -> bool:
+    """Whether a line moves stock; a sale may hold others (services, bags), which name an account instead."""
+    return not (case.purpose.has_money and line.account is not None)
+
+
+def _read(case: Case, number: int, requested: RequestedLine) -> Line | None:
+    before = len(case.reasons)
+    item = _item(case, number, requested)
+    source = _warehouse(case, number, requested.source, "source", wanted=case.purpose.flow is not Flow.IN)
+    target = _warehouse(case, number, requested.target, "target", wanted=case.purpose.flow is not Flow.OUT)
+    if source is not None and source is target:
+        case.refuse("same_warehouse", number, warehouse=source.warehouse)
+    if item is None:
+        return None
+    serials = _serials(case, number, item, requested)
+    batch = (requested.batch or "").strip() or None
+    if item.tracking is Tracking.NONE and batch is not None:
+        case.refuse("not_tracked", number, item=item.item, batch=batch)
+    entered, quantity = _quantity(case, number, item, requested, serials)
+    if len(case.reasons) > before:
+        return None
+    return Line(number, requested, item, entered, quantity, source, target, serials, batch)
+
+
+def _item(case: Case, number: int, requested: RequestedLine) -> Item | None:
+    if requested.item is None:
+        case.refuse("item_missing", number)
+        return None
+    item = case.draft.stock.items.get((case.company.company, requested.item))
+    if item is None:
+        case.refuse("unknown_item", number, item=requested.item)
+    elif item.disabled:
+        case.refuse("item_disabled", number, item=item.item)
+    return item
+
+
+def _warehouse(case: Case, number: int, code: str | None, side: str, *, wanted: bool) -> Warehouse | None:
+    if code is None or not wanted:
+        if wanted:
+            case.refuse(f"{side}_missing", number, purpose=case.purpose.name)
+        elif code is not None:
+            case.refuse(f"{side}_not_allowed", number, purpose=case.purpose.name, warehouse=code)
+        return None
+    stock = case.draft.stock
+    found = stock.warehouses.get((case.company.company, code))
+    if found is None:
+        others = stock.companies_of(code)
+        if others:
+            case.refuse(
+                "companies_mixed", number, warehouse=code, company=case.company.company, others=", ".join(others)
+            )
+        else:
+            case.refuse("unknown_warehouse", number, warehouse=code)
+    return found
+
+
+def _serials(case: Case, number: int, item: Item, requested: RequestedLine) -> list[str] | None:
+    """The serials that a line names, None for none; what is wrong with them is noted."""
+    if requested.serials is None:
+        return None
+    serials = read_serials(requested.serials, case.limits.serials)
+    if isinstance(serials, TooMany):
+        case.refuse("too_many_serials", number, serials=serials.count, limit=case.limits.serials)
+        return None
+    if serials and item.tracking is not Tracking.SERIAL:
+        case.refuse("not_tracked", number, item=item.item, serial=serials[0])
+    if len(set(serials)) != len(serials):
+        repeated = [serial for serial, times in Counter(serials).items() if times > 1]
+        case.refuse("serial_repeated", number, item=item.item, serials=", ".join(repeated))
+    too_long = [serial for serial in serials if len(serial) > _SERIAL_LENGTH]
+    if too_long:
+        case.refuse("serial_too_long", number, serial=too_long[0], limit=_SERIAL_LENGTH)
+    return serials or None
+
+
+def _quantity(
+    case: Case, number: int, item: Item, requested: RequestedLine, serials: Sequence[str] | None
+) -> tuple[Decimal, Decimal]:
+    """The quantity as entered and in stock units; of named serials it is their count where none is given."""
+    entered: Decimal | None = requested.quantity
+    if entered is None and serials is not None:
+        entered = Decimal(len(serials))
+    if entered is None:
+        case.refuse("quantity_missing", number, item=item.item)
+        return ZERO, ZERO
+    factor = _factor(item, requested.unit)
+    if factor is None:
+        known = ", ".join(sorted({item.unit, *item.units}))
+        case.refuse("unknown_unit", number, item=item.item, unit=requested.unit, known=known)
+        return entered, ZERO
+    quantity = to_quantity(product(entered, factor))
+    if entered <= 0:
+        case.refuse("quantity_not_positive", number, item=item.item, quantity=entered)
+    elif quantity <= 0:
+        case.refuse("quantity_too_small", number, item=item.item, quantity=entered, unit=requested.unit or item.unit)
+    _check_whole(case, number, item, quantity, serials)
+    return entered, quantity
+
+
+def _check_whole(case: Case, number: int, item: Item, quantity: Decimal, serials: Sequence[str] | None) -> None:
+    serialized = item.tracking is Tracking.SERIAL
+    if (item.whole_units or serialized) and not fits(quantity, 0):
+        case.refuse("whole_quantity_required", number, item=item.item, quantity=quantity)
+    elif serialized and serials is not None and quantity != len(serials):
+        case.refuse("serial_count_mismatch", number, item=item.item, quantity=quantity, serials=len(serials))
+    elif serialized and quantity > case.limits.serials:
+        case.refuse("too_many_serials", number, serials=quantity, limit=case.limits.serials)
+
+
+def _factor(item: Item, unit: str | None) -> Decimal | None:
+    factors: Mapping[str, Decimal] = item.units
+    return Decimal(1) if unit is None or unit == item.unit else factors.get(unit)
+
+
+_SERIAL_LENGTH = 140

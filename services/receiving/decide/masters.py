@@ -1,0 +1,196 @@
+"""Definitions: what a master may say, given what is known and what its history forbids.
+
+One function a kind of definition takes it with the facts that it needs and answers with the reasons against it, none
+for an accepted one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from services.receiving.decide.stock import Company, Item
+from shared.contracts import masters
+from shared.errors import Reason
+from shared.purposes import AccountKind, BatchState, Role, Tracking
+from shared.quantities import ZERO
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known when definitions are judged; the accepted ones are added as they come.
+
+    `items_moved` are items, and `bins_moved` warehouses, that have stock entries.
+    """
+
+    companies: dict[str, Company] = field(default_factory=dict)
+    items: dict[tuple[str, str], Item] = field(default_factory=dict)
+    items_moved: set[tuple[str, str]] = field(default_factory=set)
+    warehouse_accounts: dict[tuple[str, str], str] = field(default_factory=dict)
+    warehouses_moved: set[tuple[str, str]] = field(default_factory=set)
+    batches: dict[tuple[str, str, str], BatchState] = field(default_factory=dict)
+
+
+def judge(definition: masters.Master, known: Known) -> list[Reason]:
+    """The reasons against a definition."""
+    return _JUDGES[type(definition)](definition, known)
+
+
+def _company(definition: masters.CompanyDefined, known: Known) -> list[Reason]:
+    reasons = []
+    try:
+        ZoneInfo(definition.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        reasons.append(_reason("unknown_time_zone", time_zone=definition.time_zone))
+    before = known.companies.get(definition.company)
+    moved = any(company == definition.company for company, _ in known.items_moved)
+    if before is not None and moved and before.currency != definition.currency:
+        reasons.append(_reason("currency_fixed", currency=definition.currency, fixed=before.currency))
+    return reasons
+
+
+def _accounts(definition: masters.AccountsDefined, known: Known) -> list[Reason]:
+    company = known.companies.get(definition.company)
+    if company is None:
+        return [_reason("unknown_company", company=definition.company)]
+    accounts = {*company.accounts, *(each.account for each in definition.accounts), *(role.value for role in Role)}
+    return [
+        _reason("unknown_account", account=account, role=role.value)
+        for role, account in definition.roles.items()
+        if account not in accounts
+    ]
+
+
+def _source(definition: masters.SourceDefined, known: Known) -> list[Reason]:  # noqa: ARG001 - one shape for all
+    return []
+
+
+def _item(definition: masters.ItemDefined, known: Known) -> list[Reason]:
+    if definition.company not in known.companies:
+        return [_reason("unknown_company", company=definition.company)]
+    return [*_tracking_faults(definition), *_number_faults(definition), *_fixed_faults(definition, known)]
+
+
+def _tracking_faults(definition: masters.ItemDefined) -> list[Reason]:
+    reasons = []
+    tracking = definition.tracking
+    for name, series, own in (
+        ("serial_series", definition.serial_series, Tracking.SERIAL),
+        ("batch_series", definition.batch_series, Tracking.BATCH),
+    ):
+        if series is not None and tracking is not own:
+            reasons.append(
+                _reason("one_tracking_only", item=definition.item, tracking=tracking.value, **{name: series})
+            )
+    if definition.allow_negative_stock and tracking is not Tracking.NONE:
+        reasons.append(_reason("negative_stock_of_tracked", item=definition.item, tracking=tracking.value))
+    return reasons
+
+
+def _number_faults(definition: masters.ItemDefined) -> list[Reason]:
+    reasons = [
+        _reason("unit_factor_not_positive", item=definition.item, unit=unit, factor=str(factor))
+        for unit, factor in definition.units.items()
+        if factor <= ZERO
+    ]
+    if definition.standard_rate is not None and definition.standard_rate < ZERO:
+        reasons.append(_reason("rate_negative", item=definition.item, rate=str(definition.standard_rate)))
+    return reasons
+
+
+def _fixed_faults(definition: masters.ItemDefined, known: Known) -> list[Reason]:
+    """Tracking, unit and valuation method cannot change once entries exist."""
+    key = (definition.company, definition.item)
+    before = known.items.get(key)
+    if before is None or key not in known.items_moved:
+        return []
+    compared = (
+        ("tracking", before.tracking.value, definition.tracking.value),
+        ("unit", before.unit, definition.unit),
+        ("valuation_method", before.valuation_method.value, definition.valuation_method.value),
+    )
+    return [
+        _reason(f"{name}_fixed", item=definition.item, fixed=was, wanted=wanted)
+        for name, was, wanted in compared
+        if was != wanted
+    ]
+
+
+def _warehouse(definition: masters.WarehouseDefined, known: Known) -> list[Reason]:
+    company = known.companies.get(definition.company)
+    if company is None:
+        return [_reason("unknown_company", company=definition.company)]
+    account = stock_account(definition, company)
+    reasons = []
+    kind = company.accounts.get(account)
+    if definition.account is not None and kind is None and definition.account != Role.STOCK.value:
+        reasons.append(_reason("unknown_account", account=account))
+    elif kind not in (None, AccountKind.ASSET):
+        reasons.append(_reason("account_of_wrong_kind", account=account, kind=str(kind), wanted="asset"))
+    key = (definition.company, definition.warehouse)
+    fixed = known.warehouse_accounts.get(key, account)
+    if key in known.warehouses_moved and fixed != account:
+        reasons.append(_reason("account_fixed", warehouse=definition.warehouse, fixed=fixed, wanted=account))
+    return reasons
+
+
+def stock_account(definition: masters.WarehouseDefined, company: Company) -> str:
+    """The warehouse's stock account: its own, else the company's account for stock."""
+    return definition.account or company.roles.get(Role.STOCK, Role.STOCK.value)
+
+
+def _batch(definition: masters.BatchDefined, known: Known) -> list[Reason]:
+    reasons, item = _tracked_item(definition.company, definition.item, known)
+    if item is not None and item.tracking is Tracking.NONE:
+        reasons.append(_reason("not_tracked", item=definition.item, batch=definition.batch))
+    expires_on, made = definition.expires_on, definition.manufactured_on
+    if expires_on is not None and made is not None and expires_on < made:
+        facts = {"manufactured_on": made.isoformat(), "expires_on": expires_on.isoformat()}
+        reasons.append(_reason("expires_before_made", batch=definition.batch, **facts))
+    if not definition.batch.strip():
+        reasons.append(_reason("batch_missing", item=definition.item))
+    return reasons
+
+
+def _serial(definition: masters.SerialDefined, known: Known) -> list[Reason]:
+    reasons, item = _tracked_item(definition.company, definition.item, known)
+    if item is not None and item.tracking is not Tracking.SERIAL:
+        reasons.append(_reason("not_tracked", item=definition.item, serial=definition.serial))
+    if definition.warehouse is not None:
+        facts = {"serial": definition.serial, "warehouse": definition.warehouse}
+        reasons.append(_reason("warehouse_not_allowed", **facts))
+    if not definition.serial.strip():
+        reasons.append(_reason("serials_missing", item=definition.item))
+    return reasons
+
+
+def _hold(definition: masters.BatchHeld | masters.BatchReleased, known: Known) -> list[Reason]:
+    state = known.batches.get((definition.company, definition.item, definition.batch))
+    if state is None:
+        return [_reason("unknown_batch", item=definition.item, batch=definition.batch)]
+    if state is BatchState.RECALLED:
+        return [_reason("batch_recalled", item=definition.item, batch=definition.batch)]
+    return []
+
+
+def _tracked_item(company: str, code: str, known: Known) -> tuple[list[Reason], Item | None]:
+    if company not in known.companies:
+        return [_reason("unknown_company", company=company)], None
+    item = known.items.get((company, code))
+    return ([] if item is not None else [_reason("unknown_item", item=code)]), item
+
+
+def _reason(code: str, **facts: str) -> Reason:
+    return Reason(code, None, facts)
+
+
+_JUDGES: Mapping[type, Callable[..., list[Reason]]] = {
+    masters.CompanyDefined: _company,
+    masters.AccountsDefined: _accounts,
+    masters.SourceDefined: _source,
+    masters.ItemDefined: _item,
+    masters.WarehouseDefined: _warehouse,
+    masters.BatchDefined: _batch,
+    masters.SerialDefined: _serial,
+    masters.BatchHeld: _hold,
+    masters.BatchReleased: _hold,
+}

@@ -1,0 +1,50 @@
+"""When a movement takes effect: as reported, or a moment later where a till was only slow to report it.
+
+Tills report seconds or minutes out of order; that is not back-dating. A movement older than the last event of what it
+touches, by no more than the company's lateness and on the same business day, takes effect at that last event.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from services.receiving.decide.stock import NEVER, Company
+from shared.errors import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The effective time, its day in the company's time zone, and what speaks against it."""
+
+    effective_at: datetime
+    day: date
+    reasons: tuple[Reason, ...] = ()
+
+
+def moment(posting_at: datetime, last_at: datetime, company: Company, now: datetime) -> Moment:
+    """Judge the time of a movement; `last_at` is the last event of its bins and serials."""
+    day = business_day(posting_at, company)
+    if posting_at > now + company.lateness:
+        return Moment(posting_at, day, (_reason("posting_in_future", posting_at=posting_at, now=now),))
+    if company.open_from is not None and day < company.open_from:
+        return Moment(posting_at, day, (_reason("period_closed", day=day, open_from=company.open_from),))
+    if posting_at >= last_at:
+        return Moment(posting_at, day)
+    if last_at - posting_at <= company.lateness and business_day(last_at, company) == day:
+        return Moment(last_at, day)
+    return Moment(posting_at, day, (_reason("back_dating_unsupported", posting_at=posting_at, last_at=last_at),))
+
+
+def business_day(at: datetime, company: Company) -> date:
+    """The day of a moment in the company's time zone."""
+    return at.date() if at == NEVER else at.astimezone(_zone(company.time_zone)).date()
+
+
+@lru_cache(maxsize=256)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def _reason(code: str, **facts: date | datetime) -> Reason:
+    return Reason(code, None, {name: value.isoformat() for name, value in facts.items()})

@@ -1,0 +1,105 @@
+"""What is picked where a line names nothing: which units and batches may be taken, and in which order.
+
+FEFO goes by expiry, then by entry; FIFO by the first entry into the company since it last left; LIFO is exactly the
+FIFO order read backwards, ties included.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from services.receiving.decide.case import Case, Line
+from services.receiving.decide.stock import NEVER, Batch, BatchStock, Entered, Serial, Warehouse
+from shared.purposes import BatchState, Pick
+from shared.quantities import ZERO
+
+_NEVER_ENTERED = Entered(NEVER, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pickable:
+    """A unit or a batch that may be picked; `quantity` is 1 for a unit."""
+
+    number: str
+    quantity: Decimal
+    expires_on: date | None
+    entered: Entered
+
+
+def pickable_batches(case: Case, line: Line, warehouse: Warehouse) -> list[Pickable]:
+    """The batches of a bin that may be picked at the movement's day, in the order in which to pick them."""
+    key = case.bin_key(line.item, warehouse)
+    found = []
+    for number in case.draft.stock.batches_in[key]:
+        batch = case.draft.batches.get(case.batch_key(line.item, number))
+        stock = case.draft.batch_stock.get((*key, number)) or BatchStock()
+        free = stock.quantity - stock.reserved
+        if batch is not None and free > ZERO and why_not(batch, case.day) is None:
+            found.append(Pickable(number, free, batch.expires_on, batch.entered or _NEVER_ENTERED))
+    return in_order(found, line.item.pick)
+
+
+def pickable_serials(case: Case, line: Line, warehouse: Warehouse) -> list[Pickable]:
+    """The serials of a bin that may be picked at the movement's day, in the order in which to pick them."""
+    key = case.bin_key(line.item, warehouse)
+    found = []
+    for number, serial in case.draft.serials_in(key):
+        batch = batch_of(case, line, serial)
+        if serial.reserved_for is None and (batch is None or why_not(batch, case.day) is None):
+            expires_on = batch.expires_on if batch is not None else None
+            found.append(Pickable(number, Decimal(1), expires_on, serial.entered or _NEVER_ENTERED))
+    return in_order(found, line.item.pick)
+
+
+def batch_of(case: Case, line: Line, serial: Serial) -> Batch | None:
+    """The batch that a serial's record names; it reaches the unit with its expiry, hold and recall."""
+    return None if serial.batch is None else case.draft.batches.get(case.batch_key(line.item, serial.batch))
+
+
+def why_not(batch: Batch, day: date) -> str | None:
+    """Why a batch is not picked on a day: `batch_expired`, `batch_held`, `batch_recalled`; the expiry day is usable."""
+    if batch.state is not BatchState.FREE:
+        return f"batch_{batch.state.value}"
+    return "batch_expired" if batch.expires_on is not None and batch.expires_on < day else None
+
+
+def in_order(found: Iterable[Pickable], pick: Pick) -> list[Pickable]:
+    """Sort what may be picked; `Pick.EXPLICIT` is shown in FIFO order."""
+    order = _ORDERS[pick]
+    return sorted(found, key=order.key, reverse=order.backwards)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    key: Callable[[Pickable], Any]
+    backwards: bool = False
+
+
+def _by_entry(each: Pickable) -> tuple[Entered, str]:
+    return (each.entered, each.number)
+
+
+def _by_expiry(each: Pickable) -> tuple[date, Entered, str]:
+    return (each.expires_on or date.max, each.entered, each.number)
+
+
+def spread(wanted: Decimal, pickable: Sequence[Pickable]) -> list[tuple[str, Decimal]]:
+    """Take from the first on until the quantity is reached: how much of which; less than wanted if there is less."""
+    taken = []
+    for each in pickable:
+        part = min(wanted, each.quantity)
+        if part <= ZERO:
+            break
+        taken.append((each.number, part))
+        wanted -= part
+    return taken
+
+
+_ORDERS: Mapping[Pick, _Order] = {
+    Pick.FEFO: _Order(_by_expiry),
+    Pick.FIFO: _Order(_by_entry),
+    Pick.LIFO: _Order(_by_entry, backwards=True),
+    Pick.EXPLICIT: _Order(_by_entry),
+}

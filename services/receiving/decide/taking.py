@@ -1,0 +1,203 @@
+"""What leaves: a quantity, named batches or serials, or what is picked; and why it may not leave."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+from services.receiving.decide.case import Case, Line, Portion, SerialEvent
+from services.receiving.decide.picking import batch_of, pickable_batches, pickable_serials, spread, why_not
+from services.receiving.decide.stock import Batch, BatchStock, Serial, Warehouse
+from shared.purposes import Flow, Pick, SerialStatus, Tracking
+from shared.quantities import ZERO
+
+
+def take(case: Case, line: Line, source: Warehouse) -> list[Portion]:
+    """Take a line's quantity out of a warehouse, in the draft; nothing, with the reasons noted, where it cannot be."""
+    return _TAKING[line.item.tracking](case, line, source)
+
+
+def _take_quantity(case: Case, line: Line, source: Warehouse) -> list[Portion]:
+    key = case.bin_key(line.item, source)
+    there = case.bin(key)
+    if there.quantity - there.reserved < line.quantity:
+        _lack(case, line, source, there.quantity - there.reserved)
+        return []
+    case.add(key, -line.quantity)
+    return [Portion(line, source, line.quantity)]
+
+
+def _take_batches(case: Case, line: Line, source: Warehouse) -> list[Portion]:
+    if line.batch is not None:
+        portions = _named_batch(case, line, source, line.batch)
+    elif line.item.pick is Pick.EXPLICIT:
+        case.refuse("batch_missing", line, item=line.item.item)
+        portions = []
+    else:
+        portions = _picked_batches(case, line, source)
+    for portion in portions:
+        case.add(case.bin_key(line.item, source), -portion.quantity)
+        change_batch_stock(case, line, source, portion.batch or "", -portion.quantity)
+    return portions
+
+
+def _named_batch(case: Case, line: Line, source: Warehouse, number: str) -> list[Portion]:
+    batch = case.draft.batches.get(case.batch_key(line.item, number))
+    if batch is None:
+        case.refuse("unknown_batch", line, item=line.item.item, batch=number)
+        return []
+    stock = case.draft.batch_stock.get((*case.bin_key(line.item, source), number)) or BatchStock()
+    allowed = _may_leave(case, line, number, batch)
+    if stock.quantity - stock.reserved < line.quantity:
+        _lack(case, line, source, stock.quantity - stock.reserved, batch=number)
+        return []
+    return [Portion(line, source, line.quantity, number)] if allowed else []
+
+
+def _picked_batches(case: Case, line: Line, source: Warehouse) -> list[Portion]:
+    pickable = pickable_batches(case, line, source)
+    available = sum((each.quantity for each in pickable), ZERO)
+    if available < line.quantity:
+        _lack(case, line, source, available)
+        return []
+    return [Portion(line, source, quantity, number) for number, quantity in spread(line.quantity, pickable)]
+
+
+def change_batch_stock(case: Case, line: Line, warehouse: Warehouse, number: str, change: Decimal) -> None:
+    """Change how much of a batch stands in a warehouse, in the draft."""
+    key = (*case.bin_key(line.item, warehouse), number)
+    before = case.draft.batch_stock.get(key) or BatchStock()
+    case.draft.batch_stock[key] = before._replace(quantity=before.quantity + change)
+
+
+def _take_serials(case: Case, line: Line, source: Warehouse) -> list[Portion]:
+    if line.serials is not None:
+        serials = _named_serials(case, line, source, line.serials)
+    elif line.item.pick is Pick.EXPLICIT:
+        case.refuse("serials_missing", line, item=line.item.item, quantity=line.quantity)
+        serials = []
+    else:
+        serials = _picked_serials(case, line, source)
+    if not serials:
+        return []
+    for number in serials:
+        _serial_leaves(case, line, number)
+    case.add(case.bin_key(line.item, source), -Decimal(len(serials)))
+    return [Portion(line, source, Decimal(len(serials)), line.batch, serials)]
+
+
+def _named_serials(case: Case, line: Line, source: Warehouse, named: Sequence[str]) -> Sequence[str]:
+    """The serials that a line names, if every one of them stands in the warehouse and may leave."""
+    before = len(case.reasons)
+    for number in named:
+        serial = case.draft.serials.get((case.company.company, line.item.item, number))
+        if serial is None:
+            case.refuse("unknown_serial", line, item=line.item.item, serial=number)
+        elif serial.warehouse != source.warehouse:
+            _not_here(case, line, source, number, serial)
+        else:
+            _check_batch_of(case, line, number, serial)
+    return named if len(case.reasons) == before else []
+
+
+def _not_here(case: Case, line: Line, source: Warehouse, number: str, serial: Serial) -> None:
+    place = serial.warehouse or serial.status.value
+    case.refuse("serial_not_here", line, item=line.item.item, serial=number, warehouse=source.warehouse, stands=place)
+
+
+def _check_batch_of(case: Case, line: Line, number: str, serial: Serial) -> None:
+    if line.batch is not None and serial.batch != line.batch:
+        case.refuse("serial_of_another_batch", line, serial=number, batch=line.batch, its=serial.batch or "none")
+    elif serial.reserved_for is not None:
+        case.refuse("serial_reserved", line, serial=number, order=serial.reserved_for)
+    batch = batch_of(case, line, serial)
+    if batch is not None and serial.batch is not None:
+        _may_leave(case, line, serial.batch, batch)
+
+
+def _picked_serials(case: Case, line: Line, source: Warehouse) -> list[str]:
+    pickable = pickable_serials(case, line, source)
+    if line.batch is not None:
+        company, item = case.company.company, line.item.item
+        stock = case.draft.stock.serials
+        pickable = [each for each in pickable if stock[company, item, each.number].batch == line.batch]
+    if len(pickable) < line.quantity:
+        _lack(case, line, source, Decimal(len(pickable)))
+        return []
+    return [each.number for each in pickable[: int(line.quantity)]]
+
+
+def _serial_leaves(case: Case, line: Line, number: str) -> None:
+    """A serial leaves the company's stock, or goes to another warehouse of it: one event of its history."""
+    key = (case.company.company, line.item.item, number)
+    serial = case.draft.serials.get(key) or Serial()
+    tie = next_tie(case, serial)
+    moved = case.purpose.flow is Flow.MOVE and line.target is not None
+    came_to = line.target.warehouse if moved and line.target is not None else None
+    after = serial._replace(
+        warehouse=came_to,
+        status=status_in(line.target) if moved else case.purpose.serial_status,
+        last_at=case.effective_at,
+        last_tie=tie,
+    )
+    case.draft.serials[key] = _to_customer(case, line, after) if case.purpose.to_customer else after
+    case.events.append(
+        SerialEvent(key, case.effective_at, tie, case.request.source, case.request.id, left=True, came_to=came_to)
+    )
+
+
+def next_tie(case: Case, serial: Serial) -> int:
+    """The number of this event among those of one serial at the same moment."""
+    return serial.last_tie + 1 if serial.last_at == case.effective_at else 0
+
+
+def status_in(warehouse: Warehouse | None) -> SerialStatus:
+    """The status of a serial that stands in a warehouse."""
+    return SerialStatus.IN_TRANSIT if warehouse is not None and warehouse.kind == "transit" else SerialStatus.ACTIVE
+
+
+def _to_customer(case: Case, line: Line, serial: Serial) -> Serial:
+    """A delivered unit: who holds it, by which document, and its warranty, which starts on that day."""
+    days = line.item.warranty_days
+    return serial._replace(
+        customer=case.movement.customer,
+        customer_document=case.movement.document,
+        warranty_until=case.day + timedelta(days=days) if days is not None else serial.warranty_until,
+    )
+
+
+def _may_leave(case: Case, line: Line, number: str, batch: Batch) -> bool:
+    """Whether a batch may leave by this purpose, on this day; the reason is noted."""
+    code = why_not(batch, case.day)
+    if code is None or _excused(case, line, code):
+        return True
+    facts = {"expires_on": batch.expires_on, "at": case.day} if code == "batch_expired" else {}
+    case.refuse(code, line, item=line.item.item, batch=number, **facts)
+    return False
+
+
+def _excused(case: Case, line: Line, code: str) -> bool:
+    if code == "batch_expired":
+        issued = case.purpose.takes_difference and not case.company.issue_expired
+        return case.purpose.takes_expired and not issued
+    to_quarantine = line.target is not None and line.target.kind == "quarantine"
+    return case.purpose.takes_held or to_quarantine
+
+
+def _lack(case: Case, line: Line, source: Warehouse, available: Decimal, **facts: object) -> None:
+    case.refuse(
+        "insufficient_stock",
+        line,
+        item=line.item.item,
+        warehouse=source.warehouse,
+        **facts,
+        wanted=line.quantity,
+        available=max(available, ZERO),
+        at=case.effective_at,
+    )
+
+
+_TAKING: Mapping[Tracking, Callable[[Case, Line, Warehouse], list[Portion]]] = {
+    Tracking.NONE: _take_quantity,
+    Tracking.BATCH: _take_batches,
+    Tracking.SERIAL: _take_serials,
+}

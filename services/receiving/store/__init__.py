@@ -1,0 +1,1 @@
+"""What receiving keeps in PostgreSQL: the inboxes, the masters, and the stock that allocation judges by."""

@@ -1,0 +1,72 @@
+"""Reading and writing JSON strictly: decimals are strings, times have a zone, texts are bounded and free of NUL.
+
+msgspec does the work; what it would let pass (numbers as decimals, a NUL inside a text) is refused here, and every
+way in which decoding can fail comes out as one exception, `Malformed`.
+"""
+
+from datetime import datetime
+from hashlib import blake2b
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from shared.quantities import Money, Quantity, Rate, plain
+
+TEXT_LIMIT = 1_000
+
+Text = Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=140)]
+SourceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
+_NUMBERS = (Quantity, Rate, Money)
+_Decoded = TypeVar("_Decoded")
+
+
+class Malformed(Exception):  # noqa: N818 - what the message is
+    """Bytes that are not the message they should be; the text names the path where msgspec knows it."""
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every message's struct is: immutable, named fields, defaults left out of the JSON."""
+
+
+def decoder(kind: type[_Decoded]) -> msgspec.json.Decoder[_Decoded]:
+    """A decoder of one struct; use it through `read`."""
+    return msgspec.json.Decoder(kind, dec_hook=_decode_number)
+
+
+def read(reader: msgspec.json.Decoder[_Decoded], body: bytes | msgspec.Raw) -> _Decoded:
+    """Decode JSON; `Malformed` with the reason for anything that is not the reader's struct."""
+    try:
+        if b"\\u0000" in bytes(body):
+            raise Malformed("a text contains NUL")
+        return reader.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(str(error)) from None
+
+
+def write(value: Any) -> bytes:
+    """Encode a struct (or a dict of structs) as JSON."""
+    return _encoder.encode(value)
+
+
+def digest(value: Any) -> bytes:
+    """Sixteen bytes that are equal for equal content, however the JSON was spelled."""
+    return blake2b(_canonical.encode(value), digest_size=16).digest()
+
+
+def _decode_number(kind: type, value: object) -> object:
+    if kind in _NUMBERS:
+        return kind.parse(value)
+    raise NotImplementedError(f"no way to read a {kind}")
+
+
+def _encode_number(value: object) -> str:
+    if isinstance(value, _NUMBERS):
+        return plain(value)
+    raise NotImplementedError(f"no way to write a {type(value)}")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_number)
+_canonical = msgspec.json.Encoder(enc_hook=_encode_number, order="deterministic")

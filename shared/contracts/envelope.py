@@ -1,0 +1,61 @@
+"""The envelope: a CloudEvents 1.0 event in structured JSON, decoded before its data so that a bad payload has a name.
+
+Several movements may travel in one event, as `data.movements`: an upstream's bulk upload, or a frame between
+services. They are kept as raw JSON and decoded one by one, so that a bad one does not spoil its neighbours.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from shared.contracts.codec import Code, Contract, SourceName, decoder, read, write
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+
+class Envelope(Contract, frozen=True, kw_only=True):
+    """A CloudEvent; `data` is still raw JSON, its struct depends on `type`."""
+
+    specversion: Literal["1.0"]
+    id: Code
+    source: SourceName
+    type: Code
+    time: datetime | None = None
+    subject: str | None = None
+    traceparent: str | None = None
+    datacontenttype: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Bulk(msgspec.Struct):
+    movements: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+
+
+_envelopes = decoder(Envelope)
+_bulks = decoder(_Bulk)
+
+
+def read_envelope(body: bytes) -> Envelope:
+    """Decode an event's envelope; `Malformed` where it is none."""
+    return read(_envelopes, body)
+
+
+def raw_movements(data: msgspec.Raw) -> list[msgspec.Raw]:
+    """The movements of an event's data: those of `movements`, else the data itself as the only one."""
+    bulk = read(_bulks, data)
+    return [data] if isinstance(bulk.movements, msgspec.UnsetType) else bulk.movements
+
+
+def write_event(
+    kind: str, source: str, event_id: str, data: msgspec.Raw | Contract, time: datetime | None = None
+) -> bytes:
+    """Encode one event; `data` is a struct or JSON that was encoded before."""
+    raw = data if isinstance(data, msgspec.Raw) else msgspec.Raw(write(data))
+    return write(Envelope(specversion="1.0", id=event_id, source=source, type=kind, time=time, data=raw))
+
+
+def frame(movements: Sequence[bytes]) -> msgspec.Raw:
+    """The data of an event that carries several movements, each encoded before."""
+    return msgspec.Raw(b'{"movements":[' + b",".join(movements) + b"]}")

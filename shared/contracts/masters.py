@@ -1,0 +1,152 @@
+"""Master data: what a company, its sources, accounts, items, warehouses, batches and serials are.
+
+A definition states the whole of its noun; the same noun defined again is replaced, except for what its history
+forbids (tracking, unit and valuation method once entries exist).
+"""
+
+from datetime import date
+from typing import Annotated, Literal
+
+import msgspec
+
+from shared.contracts.codec import Code, Contract, SourceName, Text
+from shared.purposes import AccountKind, Method, Pick, Role, Tracking
+from shared.quantities import Quantity, Rate
+
+Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
+
+
+class CompanyDefined(Contract, frozen=True, kw_only=True):
+    """A company: its currency, its clock, and how late or early a movement may be reported (`lateness`, seconds)."""
+
+    company: Code
+    name: Text = ""
+    currency: Currency
+    time_zone: Code = "UTC"
+    perpetual: bool = True
+    lateness: Seconds = 300
+    open_from: date | None = None
+    issue_expired: bool = True
+
+
+class Account(Contract, frozen=True, kw_only=True):
+    """One account and its kind."""
+
+    account: Code
+    name: Text = ""
+    kind: AccountKind
+
+
+class AccountsDefined(Contract, frozen=True, kw_only=True):
+    """Accounts of a company, and which of them plays which role; a role not named keeps its account."""
+
+    company: Code
+    accounts: list[Account] = []
+    roles: dict[Role, Code] = {}
+
+
+class SourceDefined(Contract, frozen=True, kw_only=True):
+    """An upstream system: whether it may be refused (`request`) or tells what has happened (`fact`)."""
+
+    source: SourceName
+    mode: Literal["request", "fact"] = "request"
+    patience: Seconds = 60
+
+
+class ItemDefined(Contract, frozen=True, kw_only=True):
+    """An item: its units, how it is tracked, valued and picked. `units` maps a unit to its factor in stock units."""
+
+    company: Code
+    item: Code
+    name: Text = ""
+    unit: Code = "pcs"
+    units: dict[Code, Quantity] = {}
+    whole_units: bool = False
+    tracking: Tracking = Tracking.NONE
+    serial_series: Text | None = None
+    batch_series: Text | None = None
+    create_batches_on_receipt: bool = False
+    valuation_method: Method = Method.FIFO
+    standard_rate: Rate | None = None
+    shelf_life_days: Days | None = None
+    warranty_days: Days | None = None
+    pick: Pick = Pick.FIFO
+    allow_negative_stock: bool = False
+    reuse_serials: bool = True
+    disabled: bool = False
+    gtin: Text | None = None
+    attributes: dict[Code, Text] = {}
+
+
+class WarehouseDefined(Contract, frozen=True, kw_only=True):
+    """A warehouse; `account` is its stock account, by default the company's account for the role `stock`."""
+
+    company: Code
+    warehouse: Code
+    name: Text = ""
+    parent: Code | None = None
+    kind: Literal["store", "transit", "quarantine"] = "store"
+    account: Code | None = None
+
+
+class BatchDefined(Contract, frozen=True, kw_only=True):
+    """A batch of an item; without `expires_on` it expires a shelf life after `manufactured_on`."""
+
+    company: Code
+    item: Code
+    batch: Code
+    manufactured_on: date | None = None
+    manufactured_at: Text | None = None
+    expires_on: date | None = None
+    supplier: Text | None = None
+    supplier_batch: Text | None = None
+    attributes: dict[Code, Text] = {}
+
+
+class SerialDefined(Contract, frozen=True, kw_only=True):
+    """A serial registered, or its record updated; naming a warehouse is refused: only movements move stock."""
+
+    company: Code
+    item: Code
+    serial: Code
+    warehouse: Code | None = None
+    batch: Code | None = None
+    supplier: Text | None = None
+    warranty_until: date | None = None
+    end_of_life: date | None = None
+    attributes: dict[Code, Text] = {}
+
+
+class BatchHeld(Contract, frozen=True, kw_only=True):
+    """A batch may no longer leave, except by scrap, purchase return or transfer into quarantine."""
+
+    company: Code
+    item: Code
+    batch: Code
+    actor: Text | None = None
+    reason: Text | None = None
+
+
+class BatchReleased(Contract, frozen=True, kw_only=True):
+    """A held batch is free again."""
+
+    company: Code
+    item: Code
+    batch: Code
+    actor: Text | None = None
+    reason: Text | None = None
+
+
+Master = (
+    CompanyDefined
+    | AccountsDefined
+    | SourceDefined
+    | ItemDefined
+    | WarehouseDefined
+    | BatchDefined
+    | SerialDefined
+    | BatchHeld
+    | BatchReleased
+)

@@ -1,0 +1,51 @@
+"""What an upstream is told of each thing that it sent: accepted, with what was allocated; or rejected, with why."""
+
+from shared.contracts.codec import Code, Contract, SourceName, Time
+from shared.contracts.movement import Identifier
+from shared.quantities import Money, Quantity
+
+
+class Refusal(Contract, frozen=True, kw_only=True):
+    """One reason of a rejection: a stable code, the line it concerns (None: the whole), and the facts."""
+
+    code: Code
+    line: int | None = None
+    facts: dict[str, str] = {}
+
+
+class Allocated(Contract, frozen=True, kw_only=True):
+    """What a line took or made: so much of one batch, or these serials; `warehouse` is where it left or arrived."""
+
+    line: int
+    item: Code
+    warehouse: Code
+    quantity: Quantity
+    batch: Code | None = None
+    serials: list[str] = []
+    amount: Money | None = None
+    generated: bool = False
+
+
+class OutcomeAccepted(Contract, frozen=True, kw_only=True):
+    """Something was accepted: a movement, or a definition (`kind` is the type of what was sent, without version)."""
+
+    source: SourceName
+    id: Identifier
+    kind: Code
+    company: Code | None = None
+    recorded_at: Time
+    effective_at: Time | None = None
+    allocated: list[Allocated] = []
+    attempt: int = 1
+
+
+class OutcomeRejected(Contract, frozen=True, kw_only=True):
+    """Something was refused, for all of these reasons; nothing of it took effect."""
+
+    source: SourceName
+    id: Identifier
+    kind: Code
+    company: Code | None = None
+    recorded_at: Time
+    reasons: list[Refusal]
+    attempt: int = 1

@@ -1,0 +1,70 @@
+"""Which struct an event's type carries, and where events of that type are published.
+
+A message is one struct, one line here and one handler.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.contracts import journal, masters, movement, outcome, stock
+from shared.contracts.codec import Contract
+
+
+class Exchange(StrEnum):
+    """The exchanges: from outside, from service to service, and for whoever listens."""
+
+    INTAKE = "stock.intake"
+    WORK = "stock.work"
+    EVENTS = "stock.events"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where an event goes; `by_source` puts the upstream's name behind the routing key, one event an upstream."""
+
+    exchange: Exchange
+    key: str
+    mandatory: bool = False
+    by_source: bool = False
+
+
+MOVEMENT_REQUESTED = "movement.requested.v1"
+MOVEMENT_ALLOCATED = "movement.allocated.v1"
+MOVEMENT_POSTED = "movement.posted.v1"
+JOURNAL_POSTED = "journal.posted.v1"
+OUTCOME_ACCEPTED = "outcome.accepted.v1"
+OUTCOME_REJECTED = "outcome.rejected.v1"
+
+MASTERS: dict[str, type[masters.Master]] = {
+    "company.defined.v1": masters.CompanyDefined,
+    "accounts.defined.v1": masters.AccountsDefined,
+    "source.defined.v1": masters.SourceDefined,
+    "item.defined.v1": masters.ItemDefined,
+    "warehouse.defined.v1": masters.WarehouseDefined,
+    "batch.defined.v1": masters.BatchDefined,
+    "serial.defined.v1": masters.SerialDefined,
+    "batch.held.v1": masters.BatchHeld,
+    "batch.released.v1": masters.BatchReleased,
+}
+
+STRUCTS: dict[str, type[Contract]] = {
+    **MASTERS,
+    MOVEMENT_REQUESTED: movement.MovementRequested,
+    MOVEMENT_ALLOCATED: movement.MovementAllocated,
+    MOVEMENT_POSTED: stock.MovementPosted,
+    JOURNAL_POSTED: journal.JournalPosted,
+    OUTCOME_ACCEPTED: outcome.OutcomeAccepted,
+    OUTCOME_REJECTED: outcome.OutcomeRejected,
+}
+
+ROUTES: dict[str, tuple[Route, ...]] = {
+    MOVEMENT_ALLOCATED: (Route(Exchange.WORK, "ledger", mandatory=True),),
+    MOVEMENT_POSTED: (
+        Route(Exchange.WORK, "accounting", mandatory=True),
+        Route(Exchange.EVENTS, MOVEMENT_POSTED),
+    ),
+    JOURNAL_POSTED: (Route(Exchange.EVENTS, JOURNAL_POSTED),),
+    OUTCOME_ACCEPTED: (Route(Exchange.EVENTS, OUTCOME_ACCEPTED, by_source=True),),
+    OUTCOME_REJECTED: (Route(Exchange.EVENTS, OUTCOME_REJECTED, by_source=True),),
+}
+"""What the services publish; an upstream publishes to the intake, with the event's type as its routing key."""

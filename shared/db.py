@@ -1,0 +1,136 @@
+"""PostgreSQL: engines, transactions, set-based statements, and the one place that says which errors to retry.
+
+Statements are text with named parameters; lists go through `unnest` or COPY. Errors come from two layers (SQLAlchemy's
+and, out of COPY, psycopg2's own), and are told apart by SQLSTATE.
+"""
+
+import contextlib
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+from sqlalchemy import Connection, Engine, Row, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from shared.errors import Retryable
+
+STATEMENT_TIMEOUT_MS = 20_000
+LOCK_TIMEOUT_MS = 10_000
+IDLE_TIMEOUT_MS = 20_000
+
+# Connection trouble, resources, operator intervention; read-only server, idle transaction ended.
+_AWAY = re.compile("08...|53...|57...|25006|25P03")
+# Rolled back for another transaction's sake, lock not available, a unique key taken meanwhile (a serial, a movement):
+# decided anew, the outcome may differ.
+_MET = re.compile("40...|55P03|23505")
+
+
+class Contended(Retryable):
+    """Two transactions met; this one was rolled back and is decided anew."""
+
+
+def open_engine(url: str, **options: Any) -> Engine:
+    """An engine whose sessions give up on locks and statements before a broker's heartbeat would."""
+    settings = (
+        f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
+        f"-c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS} -c timezone=UTC -c jit=off"
+    )
+    return create_engine(
+        url,
+        connect_args={"options": settings, "application_name": "stockbook"},
+        pool_pre_ping=False,
+        pool_size=2,
+        **options,
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction; what can be tried again comes out as `Retryable`, all else as it is."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (DBAPIError, psycopg2.Error) as error:
+        retried = as_retryable(error)
+        if retried is None:
+            raise
+        raise retried from error
+
+
+def as_retryable(error: DBAPIError | psycopg2.Error) -> Retryable | None:
+    """The error as what to try again; None where the same transaction would fail again."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "pgcode", None) or ""
+    shown = str(cause).strip()
+    if _MET.fullmatch(state):
+        return Contended("another transaction was in the way", error=shown)
+    # A lost or refused connection has no SQLSTATE.
+    lost = not state and isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError)
+    return Retryable("the database is away", error=shown) if lost or _AWAY.fullmatch(state) else None
+
+
+def run(connection: Connection, statement: str, **parameters: Any) -> int:
+    """Execute a statement; the number of rows that it touched."""
+    return connection.execute(_text(statement), parameters).rowcount
+
+
+def query(connection: Connection, statement: str, **parameters: Any) -> Sequence[Row[Any]]:
+    """Execute a statement and fetch all of its rows."""
+    return connection.execute(_text(statement), parameters).all()
+
+
+def copy(connection: Connection, table: str, columns: str, rows: Iterable[Sequence[object]]) -> None:
+    """Append rows by COPY. Values are None, str, bytes, bool, numbers, dates, UUIDs, or lists of str.
+
+    psycopg2's own errors come out of it, within the transaction of `connection`.
+    """
+    buffer = io.StringIO()
+    for row in rows:
+        buffer.write("\t".join(map(_field, row)))
+        buffer.write("\n")
+    if not buffer.tell():
+        return
+    buffer.seek(0)
+    with contextlib.closing(connection.connection.cursor()) as cursor:
+        cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN", buffer)
+
+
+def columns(rows: Sequence[Sequence[Any]], names: str) -> Mapping[str, list[Any]]:
+    """Rows turned into the lists that `unnest` takes, by the given names; empty lists for no rows."""
+    keys = names.split()
+    lists = zip(*rows, strict=True) if rows else ([] for _ in keys)
+    return dict(zip(keys, map(list, lists), strict=True))
+
+
+_texts: dict[str, Any] = {}
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _text(statement: str) -> Any:
+    # Statements are module constants: each is parsed once.
+    found = _texts.get(statement)
+    if found is None:
+        found = _texts[statement] = text(statement)
+    return found
+
+
+def _field(value: object) -> str:
+    if value is None:
+        return "\\N"
+    if isinstance(value, str):
+        return value.translate(_ESCAPES)
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    if isinstance(value, bytes):
+        return "\\\\x" + value.hex()
+    if isinstance(value, list):
+        return _array(value).translate(_ESCAPES)
+    return str(value)
+
+
+def _array(values: Sequence[str]) -> str:
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"

@@ -1,0 +1,171 @@
+"""Reports: what one is, how it is found, and how it is shown: as a table, as CSV, as JSON.
+
+A report is one file in a package of reports, and found by listing the package; its module has one `Report` named
+`REPORT`. What a report tells has stable column names; a column's kind says how its values are written.
+"""
+
+import csv
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, TextIO
+
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Connection
+
+from shared.errors import StockbookError
+from shared.quantities import plain
+
+Row = Sequence[Any]
+
+
+class Kind(StrEnum):
+    """What a column's values are: str, Decimal (three kinds of it), date, datetime with a zone, int; or None."""
+
+    TEXT = "text"
+    QUANTITY = "quantity"
+    MONEY = "money"
+    RATE = "rate"
+    DATE = "date"
+    TIME = "time"
+    COUNT = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a report."""
+
+    name: str
+    kind: Kind = Kind.TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What narrows a report down; None is no narrowing. `as_of` leaves out what takes effect later."""
+
+    company: str | None = None
+    item: str | None = None
+    warehouse: str | None = None
+    batch: str | None = None
+    serial: str | None = None
+    account: str | None = None
+    as_of: datetime | None = None
+
+    def given(self) -> Mapping[str, Any]:
+        """Every filter by its name, as the parameters of a statement."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report: `read` gives its rows, a value for each of `columns`; `takes` names the filters that it understands."""
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    takes: Sequence[str]
+    read: Callable[[Connection, Filters], Iterable[Row]]
+
+
+def read_report(report: Report, connection: Connection, filters: Filters) -> list[Row]:
+    """The rows of a report. StockbookError for a filter that it does not take."""
+    for name, value in filters.given().items():
+        if value is not None and name not in report.takes:
+            takes = ", ".join(report.takes)
+            raise StockbookError("the report takes no such filter", report=report.name, filter=name, takes=takes)
+    return list(report.read(connection, filters))
+
+
+def records(report: Report, connection: Connection, filters: Filters) -> list[dict[str, Any]]:
+    """The rows of a report, each by the names of its columns."""
+    names = [column.name for column in report.columns]
+    return [dict(zip(names, row, strict=True)) for row in read_report(report, connection, filters)]
+
+
+def find_reports(packages: Iterable[str]) -> dict[str, Report]:
+    """All reports in these packages, by name; a module without one, or two of one name, is an error."""
+    found: dict[str, Report] = {}
+    for package in packages:
+        paths = importlib.import_module(package).__path__
+        for module in sorted(each.name for each in pkgutil.iter_modules(paths)):
+            report: Report = importlib.import_module(f"{package}.{module}").REPORT
+            if report.name in found:
+                raise StockbookError("two reports have one name", name=report.name)
+            found[report.name] = report
+    return found
+
+
+def matching(names: str) -> str:
+    """The condition that rows match the given filters, for a statement whose columns are named like them."""
+    return " AND ".join(f"(cast(:{name} AS text) IS NULL OR {name} = :{name})" for name in names.split())
+
+
+def table(report: Report, rows: Iterable[Row], **options: Any) -> Table:
+    """A report as a table for people; `options` go to rich."""
+    shown = Table(title=report.title, header_style="bold", **options)
+    for column in report.columns:
+        right = column.kind in _NUMBERS
+        shown.add_column(column.name.replace("_", " "), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(_shown(column, value) for column, value in zip(report.columns, row, strict=True)))
+    return shown
+
+
+def write_csv(report: Report, rows: Iterable[Row], out: TextIO) -> None:
+    """A report as CSV with a header line. Spreadsheets run texts that look like formulas: those get an apostrophe."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([column.name for column in report.columns])
+    for row in rows:
+        writer.writerow([_cell(column, value) for column, value in zip(report.columns, row, strict=True)])
+
+
+def write_json(report: Report, rows: Iterable[Row], out: TextIO) -> None:
+    """A report as a JSON array, an object a row; decimals are strings, as in every message."""
+    names = [column.name for column in report.columns]
+    texts = (json.dumps(dict(zip(names, map(_json, row), strict=True)), ensure_ascii=False) for row in rows)
+    out.write("[\n  " + ",\n  ".join(texts) + "\n]\n")
+
+
+_NUMBERS = (Kind.QUANTITY, Kind.MONEY, Kind.RATE, Kind.COUNT)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_LEAST_PLACES = 2
+
+
+def _shown(column: Column, value: Any) -> Text:
+    if value is None:
+        return Text("")
+    if isinstance(value, Decimal):
+        places = _LEAST_PLACES if column.kind is Kind.MONEY else 0
+        return Text(_grouped(value, places), style="red" if value < 0 else "")
+    if isinstance(value, datetime):
+        return Text(f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}")
+    return Text(str(value))
+
+
+def _grouped(value: Decimal, places: int) -> str:
+    """A decimal with groups of thousands and no fewer than `places` decimals."""
+    whole, _, rest = plain(value).partition(".")
+    sign = "-" if whole.startswith("-") else ""
+    rest = rest.ljust(places, "0")
+    return f"{sign}{int(whole.removeprefix('-')):,}" + (f".{rest}" if rest else "")
+
+
+def _cell(column: Column, value: Any) -> str:
+    text = "" if value is None else str(_json(value))
+    return f"'{text}" if column.kind is Kind.TEXT and text.startswith(_FORMULA) else text
+
+
+def _json(value: Any) -> str | int | None:
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, date) else str(value)

@@ -1,0 +1,92 @@
+"""What a service is to the worker: handlers by event type, and steps that run between sets.
+
+A handler reads inputs out of an event and works on a set of them inside one transaction. What it returns says what
+to publish once the transaction is committed, and what to do after that.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from shared.contracts.codec import Contract, decoder, read
+from shared.contracts.envelope import Envelope, raw_movements
+
+Key = tuple[str, str]
+"""What names a movement for ever: its source and its id there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One thing to work on: a movement or a definition, decoded, with the bytes that it came in."""
+
+    source: str
+    kind: str
+    value: Any
+    raw: bytes
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One movement's message of some type, encoded; the worker puts many of them into one frame."""
+
+    kind: str
+    source: str
+    id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What a transaction leaves to do once it is committed.
+
+    `outputs` are published, and confirmed, before the inputs are acknowledged. `released` are the keys of outputs that
+    also stand in the outbox, and leave it once they are confirmed. `then` is the next transaction, if there is more.
+    """
+
+    outputs: Sequence[Output] = ()
+    released: Sequence[Key] = ()
+    then: "Step | None" = None
+
+
+Step = Callable[[Connection], Handled]
+"""One transaction's work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """How events of one type are read (Malformed: the event is parked) and worked on, a set of inputs at a time."""
+
+    read: Callable[[Envelope], list[Input]]
+    work: Callable[[Sequence[Input], Connection], Handled]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A worker service: its name is that of its queue and of its schema.
+
+    `sweeps` are steps that run when a worker starts and every few seconds: they repair what a crash left half done.
+    `prefetch` is how many messages a worker holds; those between services are frames of many movements.
+    """
+
+    name: str
+    handlers: Mapping[str, Handler]
+    sweeps: Sequence[Step] = ()
+    prefetch: int = 16
+
+
+def movement_reader(struct: type[Contract]) -> Callable[[Envelope], list[Input]]:
+    """A reader of frames from another service: each movement decoded, its own `source` naming it."""
+    movements: msgspec.json.Decoder[Any] = decoder(struct)
+
+    def read_frame(envelope: Envelope) -> list[Input]:
+        inputs = []
+        for raw in raw_movements(envelope.data):
+            value = read(movements, raw)
+            inputs.append(Input(value.source, envelope.type, value, bytes(raw), value.trace))
+        return inputs
+
+    return read_frame

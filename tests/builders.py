@@ -1,0 +1,142 @@
+"""Builders: movements as the services hand them on, with everything filled in that does not matter to a test.
+
+`Receiving` numbers movements as the gate would, so that a test names only what moves.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import Engine
+
+from services.ledger.decide.posting import State, batches_of, post, stamps_of
+from services.ledger.decide.valuation import Stock
+from shared.contracts.codec import write
+from shared.contracts.movement import BinStamp, Leg, MovementAllocated
+from shared.contracts.registry import MOVEMENT_ALLOCATED
+from shared.contracts.stock import MovementPosted
+from shared.db import transaction
+from shared.outbox import remove
+from shared.purposes import Method, Role, Tracking
+from shared.quantities import Money, Quantity, Rate
+from shared.service import Input, Output, Step
+
+COMPANY = "shop"
+SOURCE = "till"
+MORNING = datetime(2026, 3, 2, 9, tzinfo=UTC)
+ACCOUNTS: dict[Role, str] = {role: role.value for role in Role if role is not Role.STOCK}
+Number = str | int | Decimal
+
+
+def leg(
+    quantity: Number,
+    amount: Number | None = None,
+    *,
+    item: str = "tea",
+    warehouse: str = "north",
+    method: Method = Method.FIFO,
+    batch: str | None = None,
+    serials: Sequence[str] = (),
+    line: int = 1,
+    standard_rate: Number | None = None,
+    arrives_from: int | None = None,
+) -> Leg:
+    """One leg: below zero it leaves. A batch or serials say how the item is tracked."""
+    tracking = Tracking.SERIAL if serials else Tracking.BATCH if batch else Tracking.NONE
+    return Leg(
+        line=line,
+        item=item,
+        warehouse=warehouse,
+        quantity=Quantity(quantity),
+        batch=batch,
+        serials=list(serials),
+        amount=None if amount is None else Money(amount),
+        standard_rate=None if standard_rate is None else Rate(standard_rate),
+        arrives_from=arrives_from,
+        tracking=tracking,
+        method=method,
+        stock_account=f"stock {warehouse}",
+    )
+
+
+def transfer(
+    quantity: Number,
+    source: str,
+    target: str,
+    *,
+    item: str = "tea",
+    method: Method = Method.FIFO,
+    batch: str | None = None,
+    serials: Sequence[str] = (),
+) -> list[Leg]:
+    """The two legs of a transfer, for a movement of its own."""
+    leaves = leg(-Decimal(quantity), item=item, warehouse=source, method=method, batch=batch, serials=serials)
+    arrives = leg(quantity, item=item, warehouse=target, method=method, batch=batch, serials=serials, arrives_from=0)
+    return [leaves, arrives]
+
+
+class Receiving:
+    """Numbers movements: the next id, the next stamp in each bin, a second later than the one before."""
+
+    def __init__(self, company: str = COMPANY, source: str = SOURCE) -> None:
+        self.company = company
+        self.source = source
+        self._stamps: Counter[tuple[str, str]] = Counter()
+        self._count = 0
+
+    def movement(
+        self, *legs: Leg, purpose: str = "material_receipt", also: Sequence[tuple[str, str]] = ()
+    ) -> MovementAllocated:
+        """The next movement; `also` are bins (item, warehouse) in which it only takes a stamp."""
+        self._count += 1
+        bins = sorted({(each.item, each.warehouse) for each in legs} | set(also))
+        self._stamps.update(bins)
+        at = MORNING + timedelta(seconds=self._count)
+        return MovementAllocated(
+            source=self.source,
+            id=f"M{self._count}",
+            company=self.company,
+            currency="EUR",
+            digits=2,
+            purpose=purpose,
+            posting_at=at,
+            effective_at=at,
+            recorded_at=at,
+            posting_date=at.date(),
+            stamps=[BinStamp(item=item, warehouse=place, stamp=self._stamps[item, place]) for item, place in bins],
+            legs=list(legs),
+            accounts=ACCOUNTS,
+        )
+
+
+def empty_ledger(movements: Iterable[MovementAllocated]) -> State:
+    """The bins and batches of these movements, before any of them."""
+    known = list(movements)
+    bins = {key for each in known for key in stamps_of(each)}
+    batches = {key for each in known for key in batches_of(each)}
+    return State(dict.fromkeys(bins, 0), {key: Stock() for key in bins}, {key: Stock() for key in batches})
+
+
+def posted(movements: Sequence[MovementAllocated]) -> list[MovementPosted]:
+    """What the ledger tells of movements that it posts one after another, starting empty."""
+    return [each.posted for each in post(movements, empty_ledger(movements)).applied]
+
+
+def inputs(movements: Sequence[MovementAllocated]) -> list[Input]:
+    """Movements as a handler is given them."""
+    return [Input(each.source, MOVEMENT_ALLOCATED, each, write(each)) for each in movements]
+
+
+def carry_out(engine: Engine, schema: str, step: Step) -> list[Output]:
+    """Carry out a step and those that follow from it, as a worker whose broker always confirms; what was published."""
+    published: list[Output] = []
+    following: Step | None = step
+    while following is not None:
+        with transaction(engine) as connection:
+            handled = following(connection)
+        published += handled.outputs
+        with transaction(engine) as connection:
+            remove(connection, schema, handled.released)
+        following = handled.then
+    return published

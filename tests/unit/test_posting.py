@@ -1,0 +1,173 @@
+"""Which movements are next, what one turn of posting makes of them, and what must never happen."""
+
+from collections.abc import ItemsView
+from datetime import timedelta
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from services.ledger.decide.posting import BinKey, in_order, post
+from services.ledger.decide.valuation import Stock
+from shared.contracts.stock import PostedEntry
+from shared.errors import InvariantBroken
+from shared.identity import derived_id
+from shared.quantities import plain
+from tests.builders import COMPANY, MORNING, Receiving, empty_ledger, leg, posted, transfer
+
+A, B, C = ((COMPANY, "tea", place) for place in ("a", "b", "c"))
+
+
+def keys(*names: str) -> list[tuple[str, str]]:
+    return [("till", name) for name in names]
+
+
+def test_movements_of_a_bin_are_applied_by_stamp_whatever_their_order() -> None:
+    stamps = {("till", str(stamp)): {A: stamp} for stamp in (3, 1, 4, 2)}
+    assert in_order(stamps, {A: 0}) == keys("1", "2", "3", "4")
+
+
+def test_what_comes_behind_a_gap_is_not_in_order() -> None:
+    stamps = {("till", str(stamp)): {A: stamp} for stamp in (1, 2, 4, 5)}
+    assert in_order(stamps, {A: 0}) == keys("1", "2")
+
+
+def test_a_movement_of_two_bins_waits_for_both() -> None:
+    stamps = {("till", "join"): {A: 2, B: 2}, ("till", "a"): {A: 1}}
+    assert in_order(stamps, {A: 0, B: 0}) == keys("a")
+    assert in_order(stamps | {("till", "b"): {B: 1}}, {A: 0, B: 0}) == keys("a", "b", "join")
+
+
+def test_a_diamond_is_applied_in_one_turn() -> None:
+    stamps = {
+        ("till", "last"): {A: 3, B: 3},
+        ("till", "left"): {A: 2},
+        ("till", "right"): {B: 2},
+        ("till", "first"): {A: 1, B: 1},
+    }
+    assert in_order(stamps, {A: 0, B: 0}) == keys("first", "left", "right", "last")
+
+
+def test_a_chain_over_bins_is_applied_in_one_turn() -> None:
+    stamps = {("till", "3"): {B: 2, C: 1}, ("till", "2"): {A: 2, B: 1}, ("till", "1"): {A: 1}}
+    assert in_order(stamps, {A: 0, B: 0, C: 0}) == keys("1", "2", "3")
+
+
+def test_a_movement_without_bins_is_always_next() -> None:
+    assert in_order({("till", "services"): {}}, {}) == keys("services")
+
+
+@pytest.mark.parametrize("stamp", [1, 4, 5])
+def test_a_stamp_that_was_taken_before_is_a_broken_invariant(stamp: int) -> None:
+    with pytest.raises(InvariantBroken, match="taken before"):
+        in_order({("till", "late"): {A: stamp}}, {A: 5})
+
+
+def test_two_movements_with_one_stamp_are_a_broken_invariant() -> None:
+    with pytest.raises(InvariantBroken, match="one stamp"):
+        in_order({("till", "1"): {A: 7}, ("till", "2"): {A: 7, B: 1}}, {A: 0, B: 0})
+
+
+def test_a_movement_that_is_not_next_is_never_applied() -> None:
+    receiving = Receiving()
+    movements = [receiving.movement(leg(1, 1)) for _ in range(3)]
+    with pytest.raises(InvariantBroken, match="out of order"):
+        post([movements[0], movements[2]], empty_ledger(movements))
+
+
+def test_a_leg_in_a_bin_without_a_stamp_is_a_broken_invariant() -> None:
+    movement = msgspec.structs.replace(Receiving().movement(leg(1, 1)), stamps=[])
+    with pytest.raises(InvariantBroken, match="no stamp"):
+        post([movement], empty_ledger([movement]))
+
+
+def test_a_stamp_without_a_leg_only_advances_its_bin() -> None:
+    receiving = Receiving()
+    movements = [receiving.movement(leg(1, 5)), receiving.movement(leg(1, 3, item="salt"), also=[("tea", "north")])]
+    posting = post(movements, empty_ledger(movements))
+    tea = (COMPANY, "tea", "north")
+    assert posting.state.last_stamps[tea] == 2
+    assert posting.state.bins[tea].quantity == 1
+    assert [entry.item for entry in posting.applied[1].posted.entries] == ["salt"]
+
+
+def test_posting_leaves_the_state_that_it_was_given_as_it_was() -> None:
+    receiving = Receiving()
+    movements = [receiving.movement(leg(2, 5)), receiving.movement(leg(1, 9)), receiving.movement(leg(-2))]
+    state = empty_ledger(movements)
+    first, second = post(movements, state), post(movements, state)
+    assert [each.posted for each in first.applied] == [each.posted for each in second.applied]
+    assert state.last_stamps == {(COMPANY, "tea", "north"): 0}
+    assert not state.bins[COMPANY, "tea", "north"].layers
+
+
+def test_only_bins_that_advanced_are_told_to_have_advanced() -> None:
+    receiving = Receiving()
+    moved, other = receiving.movement(leg(1, 1)), receiving.movement(leg(1, 1, item="salt"))
+    assert post([moved], empty_ledger([moved, other])).advanced == [(COMPANY, "tea", "north")]
+
+
+def test_an_entry_tells_its_bin_and_what_stands_there_after_it() -> None:
+    receiving = Receiving()
+    movements = [receiving.movement(leg(4, 10)), receiving.movement(*transfer(3, "north", "south"))]
+    leaves, arrives = posted(movements)[1].entries
+    told = [(each.stamp, *map(plain, _numbers(each)), each.arrives_from) for each in (leaves, arrives)]
+    assert told == [(2, "-3", "-7.5", "1", "2.5", None), (1, "3", "7.5", "3", "7.5", 0)]
+    assert arrives.stock_account == "stock south"
+
+
+def test_what_is_told_names_the_movement_and_what_to_book() -> None:
+    movement = Receiving().movement(leg(1, 1), purpose="purchase_receipt")
+    told = posted([movement])[0]
+    same = [name for name in told.__struct_fields__ if name != "entries"]
+    assert {name: getattr(told, name) for name in same} == {name: getattr(movement, name) for name in same}
+
+
+def test_an_entrys_id_derives_from_its_movement_and_its_place() -> None:
+    movement = Receiving().movement(leg(1, 1), leg(1, 1, line=2))
+    ids = [entry.entry for entry in posted([movement])[0].entries]
+    expected = [str(derived_id(movement.recorded_at, movement.source, movement.id, place)) for place in ("0", "1")]
+    assert ids == expected
+    assert posted([movement])[0].entries[0].entry == ids[0]
+
+
+def test_a_derived_id_is_a_uuid_of_version_7_and_sorts_by_time() -> None:
+    early, late = derived_id(MORNING, "till", "M1"), derived_id(MORNING + timedelta(milliseconds=1), "till", "M1")
+    assert early.version == 7
+    assert early.variant == "specified in RFC 4122"
+    assert early < late
+    assert derived_id(MORNING, "till", "M1", "2") != derived_id(MORNING, "till", "M12")
+
+
+def test_putting_a_set_in_order_looks_at_each_movement_a_fixed_number_of_times() -> None:
+    looks = 0
+
+    class Watched(dict[BinKey, int]):
+        def items(self) -> ItemsView[BinKey, int]:
+            nonlocal looks
+            looks += 1
+            return super().items()
+
+    count = 500
+    stamps = {("till", str(stamp)): Watched({A: stamp, B: stamp}) for stamp in range(count, 0, -1)}
+    assert len(in_order(stamps, {A: 0, B: 0})) == count
+    assert looks <= 3 * count
+
+
+def test_a_set_copies_the_layers_of_a_bin_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = 0
+    copy = Stock.copy
+
+    def counted(stock: Stock) -> Stock:
+        nonlocal copies
+        copies += 1
+        return copy(stock)
+
+    monkeypatch.setattr(Stock, "copy", counted)
+    receiving = Receiving()
+    posted([receiving.movement(leg(1, place)) for place in range(100)])
+    assert copies == 1
+
+
+def _numbers(entry: PostedEntry) -> tuple[Decimal, ...]:
+    return (entry.quantity, entry.value, entry.quantity_after, entry.value_after)
