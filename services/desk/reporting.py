@@ -1,4 +1,4 @@
-"""How the desk tells things: all reports there are (the services' and the desk's own), and reasons in a line of text."""
+"""How the desk tells things: all reports there are, and the reasons of a refusal in a line of text."""
 
 from collections.abc import Mapping
 

