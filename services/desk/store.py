@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from shared.contracts.codec import decoder, read
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
 from shared.db import columns, query
+from shared.migrate import migrations
 from shared.service import Key
 
 # A plain join would read whole tables; key by key, each is an index lookup.
@@ -32,6 +33,9 @@ WHERE CASE
         AND NOT EXISTS (SELECT FROM receiving.parked AS p WHERE (p.source, p.id) = (wanted.source, wanted.id))
 END
 """
+_HAS_MIGRATIONS = "SELECT to_regclass('public.stockbook_migration') IS NOT NULL AS there"
+_MIGRATIONS = "SELECT service, name FROM public.stockbook_migration"
+_COMPANIES_OF_WAREHOUSE = "SELECT company FROM receiving.warehouses WHERE warehouse = :warehouse ORDER BY company"
 _STOCK_VALUES = """
 SELECT company, name, currency, coalesce(stock.value, 0) AS stock, coalesce(accounts.balance, 0) AS accounts
 FROM receiving.companies
@@ -80,3 +84,15 @@ def stock_values(connection: Connection) -> Sequence[CompanyValue]:
     """Both values of each company's stock; companies without perpetual accounting are left out."""
     rows = query(connection, _STOCK_VALUES)
     return [CompanyValue(row.company, row.name, row.currency, row.stock, row.accounts) for row in rows]
+
+
+def companies_of_warehouse(connection: Connection, warehouse: str) -> list[str]:
+    """The companies that have a warehouse of this code."""
+    return [row.company for row in query(connection, _COMPANIES_OF_WAREHOUSE, warehouse=warehouse)]
+
+
+def missing_migrations(connection: Connection) -> list[str]:
+    """The migrations that the database lacks."""
+    is_there = query(connection, _HAS_MIGRATIONS)[0].there
+    applied = {(row.service, row.name) for row in query(connection, _MIGRATIONS)} if is_there else set()
+    return [f"{each.service}/{each.name}" for each in migrations() if (each.service, each.name) not in applied]

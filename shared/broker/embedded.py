@@ -179,7 +179,7 @@ class _EmbeddedConsumer:
             self._wait_for_one(timeout)
             taken = self._take(limit)
             deadline = monotonic() + linger
-            while 0 < len(taken) < limit and self._wait_for_one(min(deadline - monotonic(), linger / 4)):
+            while 1 < len(taken) < limit and self._wait_for_one(min(deadline - monotonic(), linger / 4)):
                 taken += self._take(limit - len(taken))
             return taken
 

@@ -203,6 +203,33 @@ def test_lingering_gathers_what_keeps_arriving(either: Broker) -> None:
     assert numbers(first)[-1] == 9
 
 
+def test_lingering_ends_after_its_time_though_more_keeps_arriving(either: Broker) -> None:
+    stop = threading.Event()
+
+    def send() -> None:
+        publisher, number = either.publisher(), 0
+        while not stop.is_set():
+            publisher.publish(messages(2, start=number))
+            number += 2
+            time.sleep(0.01)
+        publisher.close()
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    consumer = either.consumer(LEDGER, 10_000)
+    timer = threading.Timer(10, stop.set)
+    timer.start()
+    taken: list[Delivery] = []
+    while len(taken) < 2:  # one that came alone does not linger
+        begun = time.monotonic()
+        taken = consumer.drain(10_000, timeout=5, linger=0.4)
+    lasted = time.monotonic() - begun
+    stop.set()
+    timer.cancel()
+    sender.join()
+    assert lasted < 4
+
+
 def test_drain_takes_no_more_than_its_limit_and_keeps_the_rest(either: Broker) -> None:
     publish(either, *messages(10))
     wait_for_depth(either, LEDGER, 10)

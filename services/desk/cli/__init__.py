@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from services.desk.cli import conform, demo, publish, report, run
+from services.desk.cli import available, conform, demo, publish, report, run
 from shared.embedded_postgres import EmbeddedPostgresError
 from shared.errors import StockbookError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("migrate")(run.migrate)
 app.command("publish")(publish.publish)
+app.command("available")(available.available)
 app.command("report")(report.report)
 app.command("conform")(conform.conform)
 app.command("demo")(demo.demo)

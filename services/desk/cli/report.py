@@ -1,12 +1,12 @@
 """`stockbook report`: what is in stock, what moved and what was booked."""
 
 import sys
-from datetime import UTC, datetime, time
 from enum import StrEnum
 
 import typer
 from rich.console import Console
 
+from services.desk.cli.options import parse_time
 from services.desk.reporting import REPORTS
 from services.desk.servers import database
 from shared.db import open_engine, transaction
@@ -51,17 +51,6 @@ def report(
             rows = read_report(found, connection, filters)
         engine.dispose()
     _write(found, rows, form)
-
-
-def parse_time(text: str) -> datetime:
-    """A moment: `2026-01-31T12:00:00+01:00`, without a zone in UTC; of a day alone, its last moment."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise StockbookError("a time looks like 2026-01-31 or 2026-01-31T12:00:00", given=text) from error
-    if len(text) <= len("2026-01-31"):
-        moment = datetime.combine(moment.date(), time.max)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _find(name: str) -> Report:

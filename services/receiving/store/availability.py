@@ -1,4 +1,4 @@
-"""What may be picked of an item in a warehouse, in pick order, and why the rest may not: a plain read, nothing is locked."""
+"""What may be picked of an item in a warehouse, in pick order, and why the rest may not; a plain read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _OF_TRACKING = {Tracking.BATCH: _BATCHES, Tracking.SERIAL: _SERIALS}
 
 @dataclass(frozen=True, slots=True)
 class Available:
-    """What is there: `pickable` in pick order; `rest` with a code each. An untracked item has no numbers, only `free`."""
+    """What is there: `pickable` in pick order, `rest` with a code each; of an untracked item only how much is free."""
 
     tracking: Tracking
     unit: str
