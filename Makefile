@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup run check test test-all faults bench up down docs lock
+.PHONY: setup run check test test-all faults bench bench-quick up down docs lock
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)  ## make .venv from the hashed lock, and the project in it (editable)
@@ -34,10 +34,16 @@ test-all: setup  ## everything, with many more examples
 	STOCKBOOK_HYPOTHESIS_PROFILE=thorough $(BIN)/pytest
 
 faults: ; @echo "make faults: not there yet" >&2; exit 1
-bench: ; @echo "make bench: not there yet" >&2; exit 1
+bench: setup  ## every figure, into benchmarks/results/; some minutes, on an otherwise idle machine
+	$(BIN)/python -m benchmarks
+
+bench-quick: setup  ## the same in small, within two minutes
+	$(BIN)/python -m benchmarks --quick
+
 up: ; @echo "make up: not there yet" >&2; exit 1
 down: ; @echo "make down: not there yet" >&2; exit 1
-docs: ; @echo "make docs: not there yet" >&2; exit 1
+docs: setup  ## docs/messages, from the code: schemas, AsyncAPI, the page about every message
+	$(BIN)/python -m services.desk.docs
 
 lock:  ## write both lock files anew; needs uv on the path
 	uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 \

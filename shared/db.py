@@ -15,21 +15,28 @@ import psycopg2
 from sqlalchemy import Connection, Engine, Row, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from shared.errors import Retryable
+from shared.errors import Fatal, Retryable
 
 STATEMENT_TIMEOUT_MS = 20_000
 LOCK_TIMEOUT_MS = 10_000
 IDLE_TIMEOUT_MS = 20_000
 
 # Connection trouble, resources, operator intervention; read-only server, idle transaction ended.
-_AWAY = re.compile("08...|53...|57...|25006|25P03")
-# Rolled back for another transaction's sake, lock not available, a unique key taken meanwhile (a serial, a movement):
-# decided anew, the outcome may differ.
-_MET = re.compile("40...|55P03|23505")
+_AWAY = re.compile("08...|53...|57P..|58...|25006|25P03")
+# Rolled back for another transaction's sake, lock not available, statement took too long.
+_MET = re.compile("40...|55P03|57014")
+# A unique key taken meanwhile (a serial, a movement): decided anew, the outcome may differ.
+_TAKEN = "23505"
+# A table, column or right is missing: no input's fault.
+_UNFIT = re.compile("42...|3F000")
 
 
 class Contended(Retryable):
-    """Two transactions met; this one was rolled back and is decided anew."""
+    """Transactions met, or this one was too slow; it was rolled back and is decided anew."""
+
+
+class Taken(Contended):
+    """Another transaction took a unique key meanwhile; met each time, it is not another that is in the way."""
 
 
 def open_engine(url: str, **options: Any) -> Engine:
@@ -42,6 +49,7 @@ def open_engine(url: str, **options: Any) -> Engine:
         url,
         connect_args={"options": settings, "application_name": "stockbook"},
         pool_pre_ping=False,
+        hide_parameters=True,  # what a statement was about is nobody's business who reads logs
         pool_size=2,
         **options,
     )
@@ -49,24 +57,28 @@ def open_engine(url: str, **options: Any) -> Engine:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction; what can be tried again comes out as `Retryable`, all else as it is."""
+    """A transaction; what can be tried again comes out as `Retryable`, a database that does not fit as `Fatal`."""
     try:
         with engine.begin() as connection:
             yield connection
     except (DBAPIError, psycopg2.Error) as error:
-        retried = as_retryable(error)
-        if retried is None:
+        meant = as_ours(error)
+        if meant is None:
             raise
-        raise retried from error
+        raise meant from error
 
 
-def as_retryable(error: DBAPIError | psycopg2.Error) -> Retryable | None:
-    """The error as what to try again; None where the same transaction would fail again."""
+def as_ours(error: DBAPIError | psycopg2.Error) -> Retryable | Fatal | None:
+    """What the error means for a worker; None where it is for what was asked of the database."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(cause, "pgcode", None) or ""
     shown = str(cause).strip()
     if _MET.fullmatch(state):
         return Contended("another transaction was in the way", error=shown)
+    if state == _TAKEN:
+        return Taken("a key was taken meanwhile", error=shown)
+    if _UNFIT.fullmatch(state):
+        return Fatal("the database lacks a table, a column or a right: is it migrated?", error=shown, state=state)
     # A lost or refused connection has no SQLSTATE.
     lost = not state and isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError)
     return Retryable("the database is away", error=shown) if lost or _AWAY.fullmatch(state) else None

@@ -6,11 +6,14 @@ they were given is kept.
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from typing import TypeVar
 
-from shared.broker.interface import Message
+from shared.broker.interface import Delivery, Message
 from shared.contracts.envelope import frame, write_event
 from shared.contracts.registry import ROUTES, Route
 from shared.service import Output
+
+_Carried = TypeVar("_Carried", Output, Delivery)
 
 
 def frames(
@@ -21,8 +24,22 @@ def frames(
         _message(kind, route, portion, sender, new_id())
         for kind, each_kind in groupby(sorted(outputs, key=_kind), _kind)
         for route, routed in _routed(kind, list(each_kind))
-        for portion in _portions(routed, size, size_bytes)
+        for portion in bounded(routed, size, size_bytes)
     ]
+
+
+def bounded(carried: Sequence[_Carried], size: int, size_bytes: int) -> Iterator[list[_Carried]]:
+    """Consecutive portions of `size` and of `size_bytes` at most; a single one that is larger goes alone."""
+    portion: list[_Carried] = []
+    filled = 0
+    for each in carried:
+        if portion and (len(portion) == size or filled + len(each.body) > size_bytes):
+            yield portion
+            portion, filled = [], 0
+        portion.append(each)
+        filled += len(each.body)
+    if portion:
+        yield portion
 
 
 def _kind(output: Output) -> str:
@@ -40,18 +57,6 @@ def _routed(kind: str, outputs: list[Output]) -> Iterator[tuple[Route, list[Outp
                 yield route, list(own)
         else:
             yield route, outputs
-
-
-def _portions(outputs: Sequence[Output], size: int, size_bytes: int) -> Iterator[list[Output]]:
-    portion: list[Output] = []
-    filled = 0
-    for output in outputs:
-        if portion and (len(portion) == size or filled + len(output.body) > size_bytes):
-            yield portion
-            portion, filled = [], 0
-        portion.append(output)
-        filled += len(output.body)
-    yield portion
 
 
 def _message(kind: str, route: Route, outputs: Sequence[Output], sender: str, event_id: str) -> Message:

@@ -1,8 +1,8 @@
 """The outbox: outputs that hang on no unacknowledged input, kept until the broker confirmed them.
 
-Each service that releases such outputs has a table `<schema>.outbox (source, id, kind, body)`, key (source, id,
-kind). A row is
-written in the transaction that made the output and deleted after the confirm; the sweep publishes what a crash left.
+Each service that releases such outputs has a table `<schema>.outbox (source, id, kind, body)`, key (source, id, kind).
+A row is written in the transaction that made the output and deleted after the confirm, with all others of its movement;
+the sweep publishes what a crash left.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,12 @@ DELETE FROM {schema}.outbox WHERE (source, id, kind) IN (
     ORDER BY source, id, kind FOR UPDATE SKIP LOCKED
 )
 """
-_OLDEST = (
-    "SELECT source, id, kind, body FROM {schema}.outbox ORDER BY source, id, kind LIMIT :limit FOR UPDATE SKIP LOCKED"
-)
+# Of each movement all outputs: they are removed together.
+_FIRST = """
+SELECT source, id, kind, body FROM {schema}.outbox
+WHERE (source, id) IN (SELECT DISTINCT source, id FROM {schema}.outbox ORDER BY source, id LIMIT :limit)
+ORDER BY source, id, kind
+"""
 
 
 def add(connection: Connection, schema: str, outputs: Sequence[Output]) -> None:
@@ -44,15 +47,15 @@ def remove(connection: Connection, schema: str, keys: Sequence[Key]) -> None:
 
 
 def sweep(schema: str, limit: int = 500) -> Step:
-    """A step that publishes what stands in the outbox, oldest keys first, and comes again while there is more.
+    """A step that publishes what stands in the outbox, `limit` movements at a time in the order of their keys.
 
-    Its rows are locked only while they are read: a second worker may publish them too, and whoever reads drops doubles.
+    It takes no locks: two workers may publish the same rows, and whoever reads drops doubles.
     """
 
     def step(connection: Connection) -> Handled:
-        rows = query(connection, _OLDEST.format(schema=schema), limit=limit)
+        rows = query(connection, _FIRST.format(schema=schema), limit=limit)
         outputs = [Output(row.kind, row.source, row.id, bytes(row.body)) for row in rows]
-        released = [(row.source, row.id) for row in rows]
-        return Handled(outputs, released, step if len(rows) == limit else None)
+        released = sorted({(row.source, row.id) for row in rows})
+        return Handled(outputs, released, step if len(released) == limit else None)
 
     return step

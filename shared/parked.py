@@ -1,6 +1,7 @@
 """Parking: what a worker cannot work on is kept in a table of its service, with the reason, and stops nothing.
 
-Each service has a table `<schema>.parked`. The same body parked again for the same reason is counted, not repeated.
+Each service has a table `<schema>.parked`. The same body of the same sender parked again for the same reason is
+counted, not repeated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,8 +37,10 @@ class Parked:
 
     @property
     def parked_id(self) -> UUID:
-        """The same for the same body and reason."""
-        return UUID(bytes=blake2b(self.reason.encode() + b"\0" + self.body, digest_size=16).digest())
+        """The same for the same reason, names and body."""
+        # A movement's body does not say whose it is, nor a definition's which: the names count too.
+        names = "\0".join(name or "" for name in (self.reason, self.kind, self.source, self.id))
+        return UUID(bytes=blake2b(names.encode() + b"\0" + self.body, digest_size=16).digest())
 
 
 def park(connection: Connection, schema: str, parked: Sequence[Parked]) -> None:
@@ -50,7 +53,11 @@ def park(connection: Connection, schema: str, parked: Sequence[Parked]) -> None:
 
 
 def _row(parked_id: UUID, parked: Parked) -> tuple[object, ...]:
-    headers = write(dict(parked.headers)).decode()
-    # What cannot be stored as text must not keep the message from being parked.
-    error = parked.error.replace("\0", "\\0")[:4_000]
+    headers = write({_storable(name): _storable(value) for name, value in parked.headers.items()}).decode()
+    error = _storable(parked.error)[:4_000]
     return (str(parked_id), parked.reason, error, parked.kind, parked.source, parked.id, headers, parked.body)
+
+
+def _storable(text: str) -> str:
+    """What cannot be stored as text (NUL, half of a surrogate pair) must not keep a message from being parked."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()

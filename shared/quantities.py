@@ -33,7 +33,7 @@ class _Number(Decimal):
     def parse(cls, text: object) -> Self:
         """Read a decimal string; ValueError for anything else (JSON numbers, exponents, blanks, too many digits)."""
         if not isinstance(text, str) or not cls._form.fullmatch(text):
-            raise ValueError(f"a {cls.__name__.lower()} is a decimal string like {cls._example}, got {text!r}")
+            raise ValueError(f"a {cls.__name__.lower()} is a decimal string like {cls._example}, got {text!r:.60}")
         return cls(text)
 
     _example = "12.5"

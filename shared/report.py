@@ -158,7 +158,9 @@ def _grouped(value: Decimal, places: int) -> str:
 
 def _cell(column: Column, value: Any) -> str:
     text = "" if value is None else str(_json(value))
-    return f"'{text}" if column.kind is Kind.TEXT and text.startswith(_FORMULA) else text
+    if column.kind is Kind.TEXT and text.startswith(_FORMULA):
+        text = f"'{text}"
+    return text.replace("\r\n", "\n").replace("\r", "\n")  # a bare one would end the line outside of quotes
 
 
 def _json(value: Any) -> str | int | None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from shared.contracts.codec import Contract, decoder, read
+from shared.contracts.codec import Contract, Malformed, decoder, read
 from shared.contracts.envelope import Envelope, raw_movements
 
 Key = tuple[str, str]
@@ -20,13 +20,17 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One thing to work on: a movement or a definition, decoded, with the bytes that it came in."""
+    """One thing to work on: a movement or a definition, decoded, with the bytes that it came in.
+
+    A `value` that is `Malformed` is not worked on but parked, it alone. `id` is what names it, where that is known.
+    """
 
     source: str
     kind: str
     value: Any
     raw: bytes
     trace: str | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +73,29 @@ class Service:
     """A worker service: its name is that of its queue and of its schema.
 
     `sweeps` are steps that run when a worker starts and every few seconds: they repair what a crash left half done.
-    `prefetch` is how many messages a worker holds; those between services are frames of many movements.
+    `prefetch` is how many messages a worker holds; those between services are frames of many movements. Messages of
+    more than `message_limit` bytes are parked: that is for the gate, what was accepted there is always taken.
     """
 
     name: str
     handlers: Mapping[str, Handler]
     sweeps: Sequence[Step] = ()
     prefetch: int = 16
+    message_limit: int | None = None
 
 
 def movement_reader(struct: type[Contract]) -> Callable[[Envelope], list[Input]]:
     """A reader of frames from another service: each movement decoded, its own `source` naming it."""
     movements: msgspec.json.Decoder[Any] = decoder(struct)
 
-    def read_frame(envelope: Envelope) -> list[Input]:
-        inputs = []
-        for raw in raw_movements(envelope.data):
+    def read_movement(envelope: Envelope, raw: msgspec.Raw) -> Input:
+        try:
             value = read(movements, raw)
-            inputs.append(Input(value.source, envelope.type, value, bytes(raw), value.trace))
-        return inputs
+        except Malformed as error:
+            return Input(envelope.source, envelope.type, error, bytes(raw))
+        return Input(value.source, envelope.type, value, bytes(raw), value.trace, value.id)
+
+    def read_frame(envelope: Envelope) -> list[Input]:
+        return [read_movement(envelope, raw) for raw in raw_movements(envelope.data)]
 
     return read_frame

@@ -29,7 +29,7 @@ class Settings:
     frame_bytes: int = 1024 * 1024
     pause: float = 0.1
     longest_pause: float = 5.0
-    sweep_every: float = 5.0
+    sweep_every: float = 1.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

@@ -4,13 +4,15 @@ Whatever happens, a message is acknowledged only after the outputs of its transa
 anywhere loses nothing, and whatever is worked on twice finds its key taken and emits the stored outputs again.
 
 What an error means: `Retryable` - a server is away or two workers met: the same set is tried again, moving no message.
-Anything else - one input spoils the set: it is halved until that input stands alone, and is parked.
+`Fatal` - the worker ends. Anything else, out of a set's own transaction - one input spoils the set: it is halved until
+that input stands alone, and is parked. What fails after that transaction parks nothing: the inputs had their effect.
 """
 
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from threading import Event
 from typing import TypeVar
@@ -21,21 +23,25 @@ from sqlalchemy import Connection, Engine
 from shared.broker.interface import Broker, Consumer, Delivery
 from shared.contracts.codec import Malformed
 from shared.contracts.envelope import read_envelope
-from shared.contracts.movement import MESSAGE_LIMIT
-from shared.db import Contended, transaction
+from shared.db import Contended, Taken, transaction
 from shared.errors import Fatal, InvariantBroken, Retryable
-from shared.frames import frames
+from shared.frames import bounded, frames
 from shared.logs import logger
 from shared.outbox import remove
 from shared.parked import Parked, park
-from shared.service import Handled, Input, Output, Service, Step
+from shared.service import Handled, Input, Key, Output, Service, Step
 from shared.settings import Settings
 
 _Given = TypeVar("_Given")
 _Result = TypeVar("_Result")
 
 CONTENTIONS = 5
-"""How often a set that met another worker is tried again before it is halved."""
+"""How often a set that met another worker is tried before it is halved."""
+
+PORTION_BYTES = 2 * 1024 * 1024
+"""How much is worked on before it is acknowledged; a worker that is told to stop leaves what lies behind that."""
+
+_SHOWN = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,42 +66,56 @@ class Worker:
         self._log = logger(service.name)
         self._publisher = broker.publisher()
         self._consumer: Consumer | None = None
-        self._swept = 0.0
+        self._sweep_at = time.monotonic()
 
     def run(self) -> None:
         """Work until told to stop; a set that was begun is finished first."""
         self._log.info("started")
+        try:
+            self._run()
+        finally:
+            self.close()
+        self._log.info("stopped")
+
+    def turn(self, timeout: float) -> int:
+        """Sweep if it is time, then work on what arrives within `timeout` seconds; the number of messages that arrived.
+
+        Raises Retryable where the connection that messages come by is lost: they will be delivered again, and the next
+        turn makes a new connection.
+        """
+        try:
+            return self._turn(timeout)
+        except Retryable:
+            self._drop_consumer()
+            raise
+
+    def close(self) -> None:
+        """Give back the connections; what was not acknowledged will be delivered again."""
+        self._drop_consumer()
+        self._publisher.close()
+
+    def _run(self) -> None:
         pause = self._settings.pause
         while not self._stop.is_set():
             try:
                 self.turn(timeout=1.0)
                 pause = self._settings.pause
             except Retryable as error:
-                self._log.warning("broker away", error=str(error), pause=pause)
-                self._drop_consumer()
+                self._log.warning("begun anew", error=str(error), pause=round(pause, 2))
                 self._stop.wait(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 2, self._settings.longest_pause)
-        self.close()
-        self._log.info("stopped")
 
-    def turn(self, timeout: float) -> int:
-        """Sweep if it is time, then work on what arrives within `timeout` seconds; the number of messages.
-
-        Raises Retryable where the connection that messages come by is lost: they will be delivered again.
-        """
+    def _turn(self, timeout: float) -> int:
         self._sweep()
         consumer = self._consumer or self._subscribe()
         deliveries = consumer.drain(self._settings.set_size, timeout, self._settings.linger)
         for portion in _by_suspicion(deliveries):
+            if self._stop.is_set():
+                break
             self._work(portion)
             consumer.acknowledge(portion)
-        consumer.beat()
+        self._beat()
         return len(deliveries)
-
-    def close(self) -> None:
-        """Give back the connections; what was not acknowledged will be delivered again."""
-        self._drop_consumer()
-        self._publisher.close()
 
     def _subscribe(self) -> Consumer:
         self._broker.declare()
@@ -107,60 +127,59 @@ class Worker:
             self._consumer.close()
             self._consumer = None
 
+    def _beat(self) -> None:
+        self._publisher.beat()
+        if self._consumer is not None:
+            self._consumer.beat()
+
     def _sweep(self) -> None:
-        if time.monotonic() - self._swept < self._settings.sweep_every:
+        if time.monotonic() < self._sweep_at:
             return
         for sweep in self._service.sweeps:
-            self._carry_out(sweep)
-        self._swept = time.monotonic()
+            self._follow(sweep)
+        self._sweep_at = time.monotonic() + self._settings.sweep_every
 
     def _work(self, deliveries: Sequence[Delivery]) -> None:
         inputs: list[Input] = []
         parked: list[Parked] = []
         for delivery in deliveries:
-            self._read(delivery, inputs, parked)
+            readable, unreadable = _read(self._service, delivery)
+            inputs += readable
+            parked += unreadable
+        for each in parked:
+            self._log.warning(each.reason, kind=each.kind, source=each.source, id=each.id, error=each.error[:_SHOWN])
         if parked and not inputs:
-            self._carry_out(lambda connection: self._park(connection, parked))
+            self._insist(self._commit, partial(self._park, parked))
         for number, portion in enumerate(_portions(inputs, self._settings.set_size)):
             self._try(_Portion(portion, () if number else parked))
 
-    def _read(self, delivery: Delivery, inputs: list[Input], parked: list[Parked]) -> None:
-        """Decode one message into its inputs, or into a message to park."""
-        if len(delivery.body) > MESSAGE_LIMIT:
-            shown = delivery.body[:1_000]
-            parked.append(Parked("message_too_large", f"{len(delivery.body)} bytes, {MESSAGE_LIMIT} at most", shown))
-            return
-        try:
-            envelope = read_envelope(delivery.body)
-            handler = self._service.handlers.get(envelope.type)
-            if handler is None:
-                error = f"{self._service.name} takes no {envelope.type}"
-                parked.append(Parked("unknown_type", error, delivery.body, envelope.type, envelope.source, envelope.id))
-            else:
-                inputs.extend(handler.read(envelope))
-        except Malformed as error:
-            parked.append(Parked("malformed", str(error), delivery.body))
-
     def _try(self, portion: _Portion) -> None:
         """Work on a portion; halve it until the input that cannot be worked on stands alone, and park that."""
+        alone = len(portion.inputs) == 1
         try:
-            self._carry_out(lambda connection: self._handle(connection, portion))
+            handled = self._insist(self._commit, partial(self._handle, portion), alone=alone)
         except (Retryable, Fatal):
             raise
         except Exception as error:  # noqa: BLE001 - whatever one input does, its neighbours go on
-            if len(portion.inputs) == 1:
+            if alone:
                 self._give_up(portion, error)
-                return
-            self._log.warning("set halved", inputs=len(portion.inputs), error=str(error))
-            middle = len(portion.inputs) // 2
-            self._try(_Portion(portion.inputs[:middle], portion.parked))
-            self._try(_Portion(portion.inputs[middle:]))
+            else:
+                self._halve(portion, error)
+            return
+        self._emit(handled)
+        self._follow(handled.then)
 
-    def _handle(self, connection: Connection, portion: _Portion) -> Handled:
+    def _halve(self, portion: _Portion, error: Exception) -> None:
+        self._log.warning("set halved", inputs=len(portion.inputs), error=str(error)[:_SHOWN])
+        middle = len(portion.inputs) // 2
+        self._try(_Portion(portion.inputs[:middle], portion.parked))
+        self._try(_Portion(portion.inputs[middle:]))
+
+    def _handle(self, portion: _Portion, connection: Connection) -> Handled:
         park(connection, self._service.name, portion.parked)
         return self._service.handlers[portion.inputs[0].kind].work(portion.inputs, connection)
 
-    def _park(self, connection: Connection, parked: Sequence[Parked]) -> Handled:
+    def _park(self, parked: Sequence[Parked], connection: Connection) -> Handled:
         park(connection, self._service.name, parked)
         return Handled()
 
@@ -168,21 +187,30 @@ class Worker:
         """Park the one input: later movements of its bins wait for it, all others go on."""
         spoiled = portion.inputs[0]
         reason = "invariant_broken" if isinstance(error, InvariantBroken) else "unprocessable"
-        self._log.error(reason, source=spoiled.source, kind=spoiled.kind, trace=spoiled.trace, exc_info=error)
-        movement = getattr(spoiled.value, "id", None)
-        row = Parked(reason, f"{type(error).__name__}: {error}", spoiled.raw, spoiled.kind, spoiled.source, movement)
-        self._carry_out(lambda connection: self._park(connection, [*portion.parked, row]))
+        kind, source, name = spoiled.kind, spoiled.source, spoiled.id
+        self._log.error(reason, kind=kind, source=source, id=name, trace=spoiled.trace, exc_info=error)
+        row = Parked(reason, f"{type(error).__name__}: {error}", spoiled.raw, kind, source, name)
+        self._insist(self._commit, partial(self._park, [*portion.parked, row]))
 
-    def _carry_out(self, step: Step) -> None:
-        """A step, and those that follow from it: commit, publish, confirmed, out of the outbox."""
-        following: Step | None = step
-        while following is not None:
-            handled = self._insist(self._commit, following)
-            if handled.outputs:
-                self._insist(self._publish, handled.outputs)
-            if handled.released:
-                self._insist(self._release, handled)
-            following = handled.then
+    def _follow(self, step: Step | None) -> None:
+        """A step, and those that follow from it. What stops it stops nothing else: the sweeps take it up again."""
+        try:
+            while step is not None:
+                handled = self._insist(self._commit, step)
+                self._emit(handled)
+                step = handled.then
+        except (Retryable, Fatal):
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._log.error("step failed", exc_info=error)
+
+    def _emit(self, handled: Handled) -> None:
+        """What was committed is published, confirmed, and taken out of the outbox."""
+        if handled.outputs:
+            self._insist(self._publish, handled.outputs)
+        if handled.released:
+            self._insist(self._release, handled.released)
+        self._beat()
 
     def _commit(self, step: Step) -> Handled:
         with transaction(self._engine) as connection:
@@ -192,12 +220,16 @@ class Worker:
         messages = frames(outputs, self._service.name, _new_id, self._settings.frame_size, self._settings.frame_bytes)
         self._publisher.publish(messages)
 
-    def _release(self, handled: Handled) -> None:
+    def _release(self, keys: Sequence[Key]) -> None:
         with transaction(self._engine) as connection:
-            remove(connection, self._service.name, handled.released)
+            remove(connection, self._service.name, keys)
 
-    def _insist(self, action: Callable[[_Given], _Result], given: _Given) -> _Result:
-        """Do it until it succeeds, keeping the heartbeat, while a server is away."""
+    def _insist(self, action: Callable[[_Given], _Result], given: _Given, *, alone: bool = False) -> _Result:
+        """Do it until it succeeds, keeping the heartbeat, while a server is away or other workers are in the way.
+
+        Those are let by a few times, then InvariantBroken; an input that stands `alone` waits for them for ever, except
+        for a key that is taken each time.
+        """
         pause = self._settings.pause
         met = 0
         while True:
@@ -205,26 +237,58 @@ class Worker:
                 return action(given)
             except Contended as error:
                 met += 1
-                if met == CONTENTIONS:
-                    raise InvariantBroken("other workers stood in the way each time", error=error.facts) from error
-                time.sleep(random.uniform(0, 0.02 * met))
+                if met >= CONTENTIONS and (not alone or isinstance(error, Taken)):
+                    raise InvariantBroken("other transactions stood in the way each time", **error.facts) from error
+                self._wait(error, min(0.02 * met, self._settings.longest_pause))
             except Retryable as error:
-                self._log.warning("waiting", error=str(error), pause=round(pause, 2))
                 self._engine.dispose()
-                if self._stop.wait(pause * random.uniform(0.5, 1.5)):
-                    raise
+                self._wait(error, pause)
                 pause = min(pause * 2, self._settings.longest_pause)
-            if self._consumer is not None:
-                self._consumer.beat()
+            self._beat()
+
+    def _wait(self, error: Retryable, pause: float) -> None:
+        """Pause, more or less; a worker that is told to stop leaves the set, which will be delivered again."""
+        self._log.warning("waiting", error=str(error)[:_SHOWN], pause=round(pause, 2))
+        if self._stop.wait(pause * random.uniform(0.5, 1.5)):
+            raise error
+
+
+def _read(service: Service, delivery: Delivery) -> tuple[list[Input], list[Parked]]:
+    """What can be worked on of a message, and what of it is to be parked."""
+    about = {"routing_key": delivery.routing_key, **{name: str(value) for name, value in delivery.headers.items()}}
+    size, limit = len(delivery.body), service.message_limit
+    if limit is not None and size > limit:
+        too_large = f"{size} bytes, {limit} at most; the beginning is kept"
+        return [], [Parked("message_too_large", too_large, delivery.body[:_SHOWN], headers=about)]
+    try:
+        envelope = read_envelope(delivery.body)
+    except Malformed as error:
+        return [], [Parked("malformed", str(error), delivery.body, headers=about)]
+    names = {"kind": envelope.type, "source": envelope.source, "id": envelope.id}
+    handler = service.handlers.get(envelope.type)
+    if handler is None:
+        error_text = f"{service.name} takes no {envelope.type}"
+        return [], [Parked("unknown_type", error_text, delivery.body, headers=about, **names)]
+    try:
+        inputs = handler.read(envelope)
+    except Malformed as error:
+        return [], [Parked("malformed", str(error), delivery.body, headers=about, **names)]
+    bad = [each for each in inputs if isinstance(each.value, Malformed)]
+    parked = [Parked("malformed", str(each.value), each.raw, each.kind, each.source, each.id, about) for each in bad]
+    return [each for each in inputs if not isinstance(each.value, Malformed)], parked
 
 
 def _by_suspicion(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
-    """What was delivered before may have killed a worker: such messages go in small company, then alone."""
+    """What was delivered before may have killed a worker: such messages go in small company, then alone.
+
+    Alone, they go in any order: in the same one each time, all that stand behind the killer would die with it.
+    """
     for suspicion, group in groupby(deliveries, key=lambda delivery: min(delivery.delivery_count, 2)):
         together = list(group)
+        if suspicion == 2:
+            random.shuffle(together)
         size = (len(together), max(1, len(together) // 2), 1)[suspicion]
-        for start in range(0, len(together), size):
-            yield together[start : start + size]
+        yield from bounded(together, size, PORTION_BYTES)
 
 
 def _portions(inputs: Sequence[Input], size: int) -> Iterator[Sequence[Input]]:

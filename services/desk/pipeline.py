@@ -5,7 +5,7 @@ It is what plays examples, scenarios and files without any set-up; with a Rabbit
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -13,9 +13,11 @@ from sqlalchemy import Engine
 
 from services.accounting import handlers as accounting
 from services.desk.events import Event
+from services.desk.sending import send
 from services.desk.store import unfinished
 from services.ledger import handlers as ledger
 from services.receiving import handlers as receiving
+from services.receiving.decide.case import Limits
 from shared.broker import Broker, connect
 from shared.db import open_engine, transaction
 from shared.errors import Retryable, StockbookError
@@ -34,7 +36,8 @@ def utc_now() -> datetime:
 class Pipeline:
     """Receiving, ledger and accounting, over one database that has been migrated. For one thread; closed by `with`.
 
-    `broker_url` None: a broker inside the process, and nobody else takes part. `clock` is what receiving goes by.
+    `broker_url` None: a broker inside the process, and nobody else takes part. `clock` is what receiving goes by. What
+    is published here comes in order, so a source that defined no patience has none.
     """
 
     def __init__(
@@ -43,13 +46,14 @@ class Pipeline:
         broker_url: str | None = None,
         clock: Callable[[], datetime] = utc_now,
         settings: Settings | None = None,
+        limits: Limits = Limits(patience=timedelta(0)),
     ) -> None:
         settings = settings or Settings()
         self.engine: Engine = open_engine(database_url)
         self.broker: Broker = connect(broker_url)
         self._embedded = broker_url is None
         self._publisher = self.broker.publisher()
-        services = (receiving.service(clock), ledger.service(), accounting.service())
+        services = (receiving.service(clock, limits), ledger.service(), accounting.service())
         self._workers = [Worker(service, self.broker, self.engine, settings) for service in services]
         self._published: list[Key] = []
 
@@ -71,7 +75,7 @@ class Pipeline:
     def publish(self, events: Sequence[Event]) -> None:
         """Send events to the intake, in order; they have arrived there when this returns."""
         if events:
-            self._publisher.publish([event.message() for event in events])
+            send(self._publisher, [event.message() for event in events])
             self._published += [key for event in events for key in event.keys]
 
     def turn(self, timeout: float = 0.0) -> int:

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import amqp
 from amqp.method_framing import frame_handler
@@ -151,7 +152,7 @@ def _open_one(url: str, heartbeat: int) -> Link:
         url,
         heartbeat=heartbeat,
         connect_timeout=5,
-        ssl={"server_hostname": None} if url.startswith("amqps:") else False,  # None: check the name in the URL
+        ssl={"server_hostname": urlsplit(url).hostname} if url.startswith("amqps:") else False,
         transport_options={**_TRANSPORT, "frame_handler": _forgiving_frame_handler},
     )
     with meaningful_errors(_NO_SUCH_ACCOUNT_OR_VHOST, broker=client.host, vhost=client.virtual_host):

@@ -4,6 +4,7 @@ msgspec does the work; what it would let pass (numbers as decimals, a NUL inside
 way in which decoding can fail comes out as one exception, `Malformed`.
 """
 
+import re
 from datetime import datetime
 from hashlib import blake2b
 from typing import Annotated, Any, TypeVar
@@ -20,6 +21,8 @@ SourceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 _NUMBERS = (Quantity, Rate, Money)
+# Behind an even number of backslashes: otherwise the last of them is itself meant, and u0000 are five letters.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _Decoded = TypeVar("_Decoded")
 
 
@@ -37,13 +40,19 @@ def decoder(kind: type[_Decoded]) -> msgspec.json.Decoder[_Decoded]:
 
 
 def read(reader: msgspec.json.Decoder[_Decoded], body: bytes | msgspec.Raw) -> _Decoded:
-    """Decode JSON; `Malformed` with the reason for anything that is not the reader's struct."""
+    """Decode JSON; `Malformed` with the reason for anything that is not the reader's struct, or has NUL in it."""
+    raw = bytes(body)
+    if b"\\u0000" in raw and _NUL.search(raw):
+        raise Malformed("a text contains NUL")
+    return read_outline(reader, body)
+
+
+def read_outline(reader: msgspec.json.Decoder[_Decoded], body: bytes | msgspec.Raw) -> _Decoded:
+    """The same for a struct that leaves most of the JSON as it is: its own texts are for the caller to look at."""
     try:
-        if b"\\u0000" in bytes(body):
-            raise Malformed("a text contains NUL")
         return reader.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(str(error)) from None
+        raise Malformed(_shortened(str(error))) from None
 
 
 def write(value: Any) -> bytes:
@@ -54,6 +63,11 @@ def write(value: Any) -> bytes:
 def digest(value: Any) -> bytes:
     """Sixteen bytes that are equal for equal content, however the JSON was spelled."""
     return blake2b(_canonical.encode(value), digest_size=16).digest()
+
+
+def _shortened(text: str) -> str:
+    # An offending value may be of any length; the path stands behind it.
+    return text if len(text) <= 600 else f"{text[:300]} … {text[-300:]}"
 
 
 def _decode_number(kind: type, value: object) -> object:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.contracts.codec import Code, Contract, SourceName, decoder, read, write
+from shared.contracts.codec import Code, Contract, Malformed, SourceName, decoder, read_outline, write
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -39,12 +39,16 @@ _bulks = decoder(_Bulk)
 
 def read_envelope(body: bytes) -> Envelope:
     """Decode an event's envelope; `Malformed` where it is none."""
-    return read(_envelopes, body)
+    envelope = read_outline(_envelopes, body)
+    # What is in the data concerns only the movement that it is in.
+    if any(text is not None and "\0" in text for text in (envelope.id, envelope.type, envelope.traceparent)):
+        raise Malformed("a text of the envelope contains NUL")
+    return envelope
 
 
 def raw_movements(data: msgspec.Raw) -> list[msgspec.Raw]:
     """The movements of an event's data: those of `movements`, else the data itself as the only one."""
-    bulk = read(_bulks, data)
+    bulk = read_outline(_bulks, data)
     return [data] if isinstance(bulk.movements, msgspec.UnsetType) else bulk.movements
 
 

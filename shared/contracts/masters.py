@@ -19,7 +19,12 @@ Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
 
 
 class CompanyDefined(Contract, frozen=True, kw_only=True):
-    """A company: its currency, its clock, and how late or early a movement may be reported (`lateness`, seconds)."""
+    """A company: its currency, its clock, and how late or early a movement may be reported (`lateness`, seconds).
+
+    `time_zone` is an IANA name like `Europe/Berlin`; days begin and end by it. `perpetual` books every movement at
+    once; without it there is a stock ledger and no journal. `open_from` is the first day of the open books.
+    `issue_expired` allows what has expired to be issued.
+    """
 
     company: Code
     name: Text = ""
@@ -40,7 +45,11 @@ class Account(Contract, frozen=True, kw_only=True):
 
 
 class AccountsDefined(Contract, frozen=True, kw_only=True):
-    """Accounts of a company, and which of them plays which role; a role not named keeps its account."""
+    """Accounts of a company, and which of them plays which role; a role not named keeps its account.
+
+    `accounts` are added to those that the company has, or replace those of the same code. `roles` maps a role to an
+    account; by default each role has an account of its own name.
+    """
 
     company: Code
     accounts: list[Account] = []
@@ -48,7 +57,11 @@ class AccountsDefined(Contract, frozen=True, kw_only=True):
 
 
 class SourceDefined(Contract, frozen=True, kw_only=True):
-    """An upstream system: whether it may be refused (`request`) or tells what has happened (`fact`)."""
+    """An upstream system: whether it may be refused (`request`) or tells what has happened (`fact`).
+
+    `mode` is `request` where it may be refused, `fact` where it tells what has happened. `patience` is how long
+    (seconds) its movements may wait for what they need.
+    """
 
     source: SourceName
     mode: Literal["request", "fact"] = "request"
@@ -56,7 +69,15 @@ class SourceDefined(Contract, frozen=True, kw_only=True):
 
 
 class ItemDefined(Contract, frozen=True, kw_only=True):
-    """An item: its units, how it is tracked, valued and picked. `units` maps a unit to its factor in stock units."""
+    """An item: its units, how it is tracked, valued and picked. `units` maps a unit to its factor in stock units.
+
+    `unit` is the unit in which stock is kept. `whole_units` refuses fractions of it. `serial_series` and `batch_series`
+    make the numbers of what comes in without one, like `TEA-.YYYY.-.####`. `create_batches_on_receipt` lets a receipt
+    name a batch that was never defined. `standard_rate` stands in where no other rate is known. `shelf_life_days` runs
+    from making to expiry. `warranty_days` runs from delivery. `pick` is the order in which units leave where a line
+    names none. `allow_negative_stock` is for untracked items only. `reuse_serials` lets a serial that left come in
+    again. `disabled` refuses every movement of the item. `gtin` is the number of its bar code.
+    """
 
     company: Code
     item: Code
@@ -81,7 +102,11 @@ class ItemDefined(Contract, frozen=True, kw_only=True):
 
 
 class WarehouseDefined(Contract, frozen=True, kw_only=True):
-    """A warehouse; `account` is its stock account, by default the company's account for the role `stock`."""
+    """A warehouse; `account` is its stock account, by default the company's account for the role `stock`.
+
+    `parent` is the warehouse that it is a part of. `kind` is a `store`, a place on the way between two (`transit`), or
+    one where goods are locked away (`quarantine`).
+    """
 
     company: Code
     warehouse: Code
@@ -92,7 +117,10 @@ class WarehouseDefined(Contract, frozen=True, kw_only=True):
 
 
 class BatchDefined(Contract, frozen=True, kw_only=True):
-    """A batch of an item; without `expires_on` it expires a shelf life after `manufactured_on`."""
+    """A batch of an item; without `expires_on` it expires a shelf life after `manufactured_on`.
+
+    `manufactured_at` is where it was made.
+    """
 
     company: Code
     item: Code
@@ -106,7 +134,11 @@ class BatchDefined(Contract, frozen=True, kw_only=True):
 
 
 class SerialDefined(Contract, frozen=True, kw_only=True):
-    """A serial registered, or its record updated; naming a warehouse is refused: only movements move stock."""
+    """A serial registered, or its record updated; naming a `warehouse` is refused: only movements move stock.
+
+    `batch` is the batch whose expiry and hold reach it. `warranty_until` is the last day of its warranty. `end_of_life`
+    is the day on which it should be taken out of use.
+    """
 
     company: Code
     item: Code

@@ -18,14 +18,18 @@ Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Reference(Contract, frozen=True, kw_only=True):
-    """Another movement; the source is by default the own one."""
+    """Another movement; `source` is by default the own one."""
 
     source: SourceName | None = None
     id: Identifier
 
 
 class AdditionalCost(Contract, frozen=True, kw_only=True):
-    """A cost that is added to the value of what comes in, spread over the lines."""
+    """A cost that is added to the value of what comes in, spread over the lines.
+
+    `account` is credited; by default that of the role `expenses_in_valuation`. `spread` says in proportion to what: the
+    lines' amounts, quantities or shares.
+    """
 
     amount: Money
     account: Code | None = None
@@ -33,7 +37,10 @@ class AdditionalCost(Contract, frozen=True, kw_only=True):
 
 
 class Tender(Contract, frozen=True, kw_only=True):
-    """How a sale was paid: an account, or a kind of tender (`cash`, `card`) that names one."""
+    """How a sale was paid: an account, or a kind of tender (`cash`, `card`) that names one.
+
+    `account` is debited. `kind` is the code of the account that is, where `account` is left out.
+    """
 
     account: Code | None = None
     kind: Code | None = None
@@ -41,14 +48,20 @@ class Tender(Contract, frozen=True, kw_only=True):
 
 
 class TicketMoney(Contract, frozen=True, kw_only=True):
-    """The money side of a sale as a whole: what was tendered, and the cash rounding (given away where positive)."""
+    """The money side of a sale as a whole: what was tendered, and the cash rounding (given away where positive).
+
+    `tenders` and `rounding` together are the sum of the lines' net and tax; without `tenders` the customer owes it.
+    """
 
     tenders: list[Tender] = []
     rounding: Money | None = None
 
 
 class Tax(Contract, frozen=True, kw_only=True):
-    """A tax on one line; we compute none."""
+    """A tax on one line; we compute none.
+
+    `code` is the upstream's own name of the tax. `account` is credited; by default that of the role `tax`.
+    """
 
     code: Code
     account: Code | None = None
@@ -56,7 +69,19 @@ class Tax(Contract, frozen=True, kw_only=True):
 
 
 class RequestedLine(Contract, frozen=True, kw_only=True):
-    """One line of a movement. `serials` is a list, or a text with one per line, commas, and ranges (`A001-A050`)."""
+    """One line of a movement. `serials` is a list, or a text with one per line, commas, and ranges (`A001-A050`).
+
+    `line` is its number, by default its place from 1. `scan` is a scanned code instead of the fields that it holds.
+    `quantity` is counted in `unit`; of named serials it may be left out. `unit` is one of the item's, by default its
+    stock unit. `source` is the warehouse that goods leave. `target` is the warehouse where they arrive. `rate` is money
+    per `unit` of what comes in, by default the last one known. `allow_zero_rate` takes a rate of 0 as meant. `batch`
+    left out is picked where goods leave, and made by the item's series where they come in. `manufactured_on`,
+    `expires_on` and `supplier_batch` describe a batch that this line makes. `attributes` are kept with the batch or the
+    serials that it brings. `against_line` is the line of the movement named in `against`. `scrap` marks what making
+    leaves over. `share` is the line's part where costs are spread by shares. `price` is the price per `unit` of a sale,
+    used where `net` is left out. `net` is the line's income without tax. `tax` comes on top of `net`. `account` of a
+    sale's line without stock (a service, a bag) is credited with `net`.
+    """
 
     line: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     item: Code | None = None
@@ -83,7 +108,14 @@ class RequestedLine(Contract, frozen=True, kw_only=True):
 
 
 class MovementRequested(Contract, frozen=True, kw_only=True):
-    """One business document. (source of the event, `id`) names it for ever."""
+    """One business document. `id` and the source of its event name it for ever.
+
+    `company` is by default that of its warehouses. `posting_at` is when it happened. `against` is the movement that
+    this one returns, corrects or cancels. `opening` marks a count with which the books begin. `difference_account` is
+    booked instead of the purpose's own account for the side that is not stock. `dry_run` tries the movement without
+    effect. `additional_costs` are added to the value of what comes in. `money` is how a sale was paid. `lines` are what
+    moves; there is at least one.
+    """
 
     id: Identifier
     company: Code | None = None

@@ -6,7 +6,10 @@ from shared.quantities import Money, Quantity
 
 
 class Refusal(Contract, frozen=True, kw_only=True):
-    """One reason of a rejection: a stable code, the line it concerns (None: the whole), and the facts."""
+    """One reason of a rejection: a stable code, the line it concerns (None: the whole), and the facts.
+
+    `code` never changes its meaning. `line` is absent where the whole is concerned. `facts` show what was found.
+    """
 
     code: Code
     line: int | None = None
@@ -14,7 +17,10 @@ class Refusal(Contract, frozen=True, kw_only=True):
 
 
 class Allocated(Contract, frozen=True, kw_only=True):
-    """What a line took or made: so much of one batch, or these serials; `warehouse` is where it left or arrived."""
+    """What a line took or made: so much of one batch, or these serials; `warehouse` is where it left or arrived.
+
+    `quantity` is in stock units. `generated` says that the batch or the serials were numbered by a series.
+    """
 
     line: int
     item: Code
@@ -27,7 +33,10 @@ class Allocated(Contract, frozen=True, kw_only=True):
 
 
 class OutcomeAccepted(Contract, frozen=True, kw_only=True):
-    """Something was accepted: a movement, or a definition (`kind` is the type of what was sent, without version)."""
+    """Something was accepted: a movement, or a definition (`kind` is the type of what was sent, without version).
+
+    `id` is the movement's, or that of the event which defined. `allocated` is what each line took or made.
+    """
 
     source: SourceName
     id: Identifier
@@ -40,7 +49,11 @@ class OutcomeAccepted(Contract, frozen=True, kw_only=True):
 
 
 class OutcomeRejected(Contract, frozen=True, kw_only=True):
-    """Something was refused, for all of these reasons; nothing of it took effect."""
+    """Something was refused, for all of these reasons; nothing of it took effect.
+
+    `id` is the movement's, or that of the event which defined. `kind` is the type of what was sent, without version.
+    `recorded_at` is when it was refused. `reasons` are all that speak against it.
+    """
 
     source: SourceName
     id: Identifier

@@ -30,7 +30,7 @@ from shared.broker import (
     connect,
 )
 from shared.broker.topology import ACCOUNTING, DELIVERY_LIMIT, EVENTS, INTAKE, LEDGER, RECEIVING, UNROUTED, WORK
-from shared.errors import Fatal
+from shared.errors import Fatal, Retryable
 
 
 @pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
@@ -219,10 +219,9 @@ def test_lingering_ends_after_its_time_though_more_keeps_arriving(either: Broker
     consumer = either.consumer(LEDGER, 10_000)
     timer = threading.Timer(10, stop.set)
     timer.start()
-    taken: list[Delivery] = []
-    while len(taken) < 2:  # one that came alone does not linger
+    begun = time.monotonic()
+    while len(consumer.drain(10_000, timeout=5, linger=0.4)) == 1:  # one that came alone does not linger
         begun = time.monotonic()
-        taken = consumer.drain(10_000, timeout=5, linger=0.4)
     lasted = time.monotonic() - begun
     stop.set()
     timer.cancel()
@@ -445,7 +444,7 @@ def test_a_queue_deleted_under_load_is_noticed_by_both_sides_and_flow_goes_on(
             except Unroutable:
                 noticed.set()
                 continue
-            except BrokerUnavailable:  # in the moment of the deletion RabbitMQ may close the connection: 541
+            except Retryable:  # in the moment of the deletion RabbitMQ may close the connection (541) or not confirm
                 continue
             if noticed.is_set():
                 after_return.extend(range(number - 50, number))
@@ -459,7 +458,7 @@ def test_a_queue_deleted_under_load_is_noticed_by_both_sides_and_flow_goes_on(
         delete_queue(vhost_url, ACCOUNTING)
         assert isinstance(drained_until_it_fails(consumer), QueueVanished)
         consumer.close()
-        assert noticed.wait(10)
+        assert noticed.wait(20)
 
         rabbit.declare()
         consumer = rabbit.consumer(ACCOUNTING, prefetch=500)

@@ -31,7 +31,7 @@ app.command("demo")(demo.demo)
 def main() -> None:
     """Run the command; an error that is ours is one line on standard error, and exit code 1."""
     try:
-        app()
+        app(prog_name="stockbook")
     except (StockbookError, EmbeddedPostgresError) as error:
         sys.stderr.write(f"stockbook: {error}\n")
         sys.exit(1)

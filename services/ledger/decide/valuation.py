@@ -62,7 +62,8 @@ class Change:
 class Valuation:
     """A method: `arrive(stock, quantity, worth, costs)` puts in, `leave(stock, quantity, serials)` takes a part out.
 
-    Quantities are above zero, and no more leaves than is there. The caller keeps quantity, worth and value.
+    Quantities are above zero, and no more leaves than is there, of worth neither: stock is never worth less than
+    nothing. The caller keeps quantity, worth and value.
     """
 
     arrive: Callable[[Stock, Decimal, Decimal, Costs], None]
@@ -129,8 +130,8 @@ def _leave(leg: Leg, bin_: Stock, stock: Stock) -> Costs:
     if quantity > stock.quantity:
         return _leave_beyond(leg, bin_, stock)
     worth, costs = METHODS[_method(leg)].leave(stock, quantity, leg.serials)
-    # What leaves last takes all the worth, and nothing is ever worth less than nothing.
-    stock.worth = ZERO if quantity == stock.quantity else max(stock.worth - worth, ZERO)
+    # What leaves last takes all the worth.
+    stock.worth = ZERO if quantity == stock.quantity else stock.worth - worth
     return costs
 
 

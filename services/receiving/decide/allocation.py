@@ -14,9 +14,9 @@ from services.receiving.decide.bringing import arrive, bring
 from services.receiving.decide.case import Case, Limits, Line, Portion, Request, SerialEvent
 from services.receiving.decide.lines import read_lines
 from services.receiving.decide.moment import moment
-from services.receiving.decide.money import money_sides
+from services.receiving.decide.money import check_size, money_sides
 from services.receiving.decide.series import TooMany, read_serials
-from services.receiving.decide.stock import NEVER, Bin, BinKey, Company, Draft, Stock
+from services.receiving.decide.stock import NEVER, BinKey, Company, Draft, Stock
 from services.receiving.decide.taking import take
 from shared.contracts.movement import BinStamp, Leg, MovementAllocated, MovementRequested
 from shared.contracts.outcome import Allocated, OutcomeAccepted, OutcomeRejected, Refusal
@@ -123,7 +123,8 @@ def _judge_case(case: Case, now: datetime) -> Accepted | Rejected:
     if case.reasons:
         return _rejected(case.request, case.company, now, case.reasons)
     legs = _legs(case, left, came)
-    stamps = _stamp(case, legs, now)
+    recorded_at = max([now, *(case.bin(_key(case, leg)).last_recorded_at for leg in legs)])
+    stamps = _stamp(case, legs, recorded_at)
     movement, company = case.movement, case.company
     allocated = MovementAllocated(
         source=case.request.source,
@@ -135,7 +136,7 @@ def _judge_case(case: Case, now: datetime) -> Accepted | Rejected:
         purpose=case.purpose.name,
         posting_at=movement.posting_at,
         effective_at=case.effective_at,
-        recorded_at=max([now, *(case.bin(_key(case, leg)).last_recorded_at for leg in legs)]),
+        recorded_at=recorded_at,
         posting_date=case.day,
         document=movement.document,
         actor=movement.actor,
@@ -177,6 +178,8 @@ def _bring(case: Case, line: Line) -> list[Portion]:
 def _check_rate(case: Case, line: Line) -> None:
     """What comes in has a rate, its own or one known in the bin; a rate of 0 is none unless the line says so."""
     rate = line.requested.rate
+    quantity, assumed = (line.entered, rate) if rate else (line.quantity, line.item.standard_rate or ZERO)
+    check_size(case, line.number, amount_of(quantity, assumed, case.company.digits))
     if rate is not None and rate < ZERO:
         case.refuse("rate_negative", line, rate=rate)
     elif not _has_amount(line) and not _rate_is_known(case, line):
@@ -230,36 +233,29 @@ def _leg(portion: Portion, quantity: Decimal, *, amount: Money | None = None, ar
     )
 
 
-def _stamp(case: Case, legs: Sequence[Leg], now: datetime) -> list[BinStamp]:
+def _stamp(case: Case, legs: Sequence[Leg], recorded_at: datetime) -> list[BinStamp]:
     """Number the movement in each of its bins, and note there when its last event was and that a rate is known."""
     stamps = []
+    rated = {_key(case, leg) for leg in legs if _gives_rate(case, leg, legs)}
     for key in sorted({_key(case, leg) for leg in legs}):
         stamp = case.stamp(key)
         before = case.bin(key)
         case.draft.bins[key] = before._replace(
             last_stamp=stamp,
             last_at=max(before.last_at, case.effective_at),
-            last_recorded_at=max(before.last_recorded_at, now),
-            rated=before.rated or _gives_rate(case, key, legs),
+            last_recorded_at=recorded_at,
+            rated=before.rated or key in rated,
         )
         stamps.append(BinStamp(item=key[1], warehouse=key[2], stamp=stamp))
     return stamps
 
 
-def _gives_rate(case: Case, key: BinKey, legs: Sequence[Leg]) -> bool:
-    """Whether something of worth comes into a bin: an amount, or goods from a bin where a rate is known."""
-    for leg in legs:
-        if _key(case, leg) != key or leg.quantity < ZERO:
-            continue
-        if leg.amount is not None and leg.amount > ZERO:
-            return True
-        if leg.arrives_from is not None and _known_bin(case, legs[leg.arrives_from]).rated:
-            return True
-    return False
-
-
-def _known_bin(case: Case, leg: Leg) -> Bin:
-    return case.draft.stock.bins.get(_key(case, leg)) or Bin()
+def _gives_rate(case: Case, leg: Leg, legs: Sequence[Leg]) -> bool:
+    """Whether something of worth comes by a leg: an amount, or goods from a bin where a rate is known."""
+    if leg.arrives_from is None:
+        return leg.amount is not None and leg.amount > ZERO
+    came_from = case.draft.stock.bins.get(_key(case, legs[leg.arrives_from]))
+    return came_from is not None and came_from.rated
 
 
 def _key(case: Case, leg: Leg) -> BinKey:
@@ -287,6 +283,7 @@ def _told(case: Case, allocated: MovementAllocated, portions: Sequence[Portion])
             )
             for portion in portions
         ],
+        attempt=case.request.attempt,
     )
 
 
@@ -297,6 +294,10 @@ def _rejected(request: Request, company: Company | None, now: datetime, reasons:
         kind=KIND,
         company=company.company if company is not None else None,
         recorded_at=now,
-        reasons=[Refusal(code=each.code, line=each.line, facts=dict(each.facts)) for each in reasons],
+        reasons=[
+            Refusal(code=each.code, line=each.line, facts=dict(each.facts))
+            for each in sorted(reasons, key=lambda reason: reason.line or 0)
+        ],
+        attempt=request.attempt,
     )
     return Rejected(request, outcome, request.movement.purpose if request.movement is not None else None)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 
 from services.receiving.decide.case import Case, Line, Portion, SerialEvent
+from services.receiving.decide.lines import QUANTITY_LIMIT
 from services.receiving.decide.series import next_numbers, series_of
 from services.receiving.decide.stock import Batch, Item, Serial, Warehouse
 from services.receiving.decide.taking import change_batch_stock, next_tie, status_in
 from shared.purposes import SerialStatus, Tracking
-from shared.quantities import ZERO
 
 
 def bring(case: Case, line: Line, target: Warehouse) -> list[Portion]:
@@ -16,7 +16,10 @@ def bring(case: Case, line: Line, target: Warehouse) -> list[Portion]:
     portion = _BRINGING[line.item.tracking](case, line, target)
     if portion is None:
         return []
-    case.add(case.bin_key(line.item, target), line.quantity)
+    key = case.bin_key(line.item, target)
+    case.add(key, line.quantity)
+    if case.bin(key).quantity >= QUANTITY_LIMIT:
+        case.refuse("quantity_too_large", line, item=line.item.item, quantity=line.quantity, limit=QUANTITY_LIMIT)
     return [portion]
 
 
@@ -42,11 +45,8 @@ def _bring_batch(case: Case, line: Line, target: Warehouse) -> Portion | None:
     if batch is None:
         return None
     key = case.batch_key(line.item, number)
-    total = case.draft.batch_totals.get(key) or ZERO
-    if total == ZERO:
-        batch = batch._replace(entered=case.entered(line, target))
-        case.draft.batches[key] = batch
-    case.draft.batch_totals[key] = total + line.quantity
+    if not case.draft.batch_totals.get(key):
+        case.draft.batches[key] = batch._replace(entered=case.entered(line, target))
     change_batch_stock(case, line, target, number, line.quantity)
     return Portion(line, target, line.quantity, number, generated=line.batch is None)
 
@@ -66,7 +66,9 @@ def _batch(case: Case, line: Line, number: str, *, made: bool) -> Batch | None:
 def _new_batch(case: Case, line: Line) -> Batch:
     """A batch made by a receipt: made on that day, and expiring a shelf life later, unless the line knows better."""
     requested = line.requested
-    manufactured_on = requested.manufactured_on or case.day
+    manufactured_on = requested.manufactured_on
+    if manufactured_on is None and requested.expires_on is None:
+        manufactured_on = case.day
     return Batch(
         expires_on=requested.expires_on or expiry(line.item, manufactured_on),
         manufactured_on=manufactured_on,
@@ -80,15 +82,19 @@ def expiry(item: Item, manufactured_on: date | None) -> date | None:
     """The last usable day of what was made on a day; None where the item keeps for ever."""
     if manufactured_on is None or item.shelf_life_days is None:
         return None
-    return manufactured_on + timedelta(days=item.shelf_life_days)
+    return manufactured_on + min(timedelta(days=item.shelf_life_days), date.max - manufactured_on)
 
 
 def _may_come(case: Case, line: Line, number: str, batch: Batch) -> bool:
     """New goods may not come into an expired batch; nor may a line say otherwise than the batch's record."""
     fine = True
     stated = line.requested.expires_on
-    if stated is not None and batch.expires_on is not None and stated != batch.expires_on:
-        case.refuse("batch_differs", line, batch=number, expires_on=stated, recorded=batch.expires_on)
+    if stated is not None and stated != batch.expires_on:
+        case.refuse("batch_differs", line, batch=number, expires_on=stated, recorded=batch.expires_on or "none")
+        fine = False
+    made = line.requested.manufactured_on
+    if stated is not None and made is not None and stated < made:
+        case.refuse("expires_before_made", line, batch=number, manufactured_on=made, expires_on=stated)
         fine = False
     if not case.purpose.brings_expired and batch.expires_on is not None and batch.expires_on < case.day:
         case.refuse("batch_expired", line, item=line.item.item, batch=number, expires_on=batch.expires_on, at=case.day)
@@ -139,7 +145,7 @@ def _serial_comes(case: Case, line: Line, target: Warehouse, number: str, place:
     came = serial._replace(
         status=status_in(target),
         warehouse=target.warehouse,
-        batch=line.batch,
+        batch=line.batch or serial.batch,
         customer=None,
         customer_document=None,
         entered=case.entered(line, target, place),
@@ -167,11 +173,14 @@ def _made(case: Case, line: Line, pattern: str, count: int, is_taken: Callable[[
 
 def _is_serial(case: Case, line: Line) -> Callable[[str], bool]:
     company, item = case.company.company, line.item.item
-    return lambda number: case.draft.serials.get((company, item, number)) is not None
+    serials, named = case.draft.serials, case.named
+    return lambda number: serials.get((company, item, number)) is not None or (item, number) in named
 
 
 def _is_batch(case: Case, line: Line) -> Callable[[str], bool]:
-    return lambda number: case.draft.batches.get(case.batch_key(line.item, number)) is not None
+    company, item = case.company.company, line.item.item
+    batches, named = case.draft.batches, case.named
+    return lambda number: batches.get((company, item, number)) is not None or (item, number) in named
 
 
 _BRINGING: Mapping[Tracking, Callable[[Case, Line, Warehouse], Portion | None]] = {

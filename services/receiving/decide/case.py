@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from services.receiving.decide.stock import (
@@ -32,14 +32,16 @@ class Request:
     movement: MovementRequested | None = None
     problem: str | None = None
     trace: str | None = None
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a movement may ask for at most."""
+    """What a movement may ask for at most, and how long one waits whose source never said."""
 
     lines: int = 5_000
     serials: int = 100_000
+    patience: timedelta = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,10 @@ class SerialEvent:
 
 @dataclass(slots=True)
 class Case:
-    """A movement being judged; `effective_at` and `day` are known before any line is allocated."""
+    """A movement being judged; `effective_at` and `day` are known before any line is allocated.
+
+    `named` are the serials and batches, by item, that its lines name: no series makes these.
+    """
 
     request: Request
     movement: MovementRequested
@@ -99,6 +104,7 @@ class Case:
     day: date
     reasons: list[Reason] = field(default_factory=list)
     events: list[SerialEvent] = field(default_factory=list)
+    named: set[tuple[str, str]] = field(default_factory=set)
 
     def refuse(self, code: str, line: Line | RequestedLine | int | None, **facts: object) -> None:
         """Note a reason against the movement; the facts are shown as text."""

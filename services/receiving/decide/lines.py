@@ -11,6 +11,9 @@ from shared.contracts.movement import RequestedLine
 from shared.purposes import Flow, Tracking
 from shared.quantities import ZERO, fits, product, to_quantity
 
+QUANTITY_LIMIT = Decimal(10) ** 12
+"""No bin may hold as much: a `Quantity` has 12 digits before its point."""
+
 
 def read_lines(case: Case) -> list[Line]:
     """The lines that move stock and can be judged further; whatever is wrong with the others is noted."""
@@ -53,8 +56,9 @@ def _read(case: Case, number: int, requested: RequestedLine) -> Line | None:
         return None
     serials = _serials(case, number, item, requested)
     batch = (requested.batch or "").strip() or None
-    if item.tracking is Tracking.NONE and batch is not None:
-        case.refuse("not_tracked", number, item=item.item, batch=batch)
+    if batch is not None:
+        _check_batch(case, number, item, batch)
+    case.named.update((item.item, each) for each in (*(serials or ()), batch) if each is not None)
     entered, quantity = _quantity(case, number, item, requested, serials)
     if len(case.reasons) > before:
         return None
@@ -106,10 +110,17 @@ def _serials(case: Case, number: int, item: Item, requested: RequestedLine) -> l
     if len(set(serials)) != len(serials):
         repeated = [serial for serial, times in Counter(serials).items() if times > 1]
         case.refuse("serial_repeated", number, item=item.item, serials=", ".join(repeated))
-    too_long = [serial for serial in serials if len(serial) > _SERIAL_LENGTH]
+    too_long = [serial for serial in serials if len(serial) > _NUMBER_LENGTH]
     if too_long:
-        case.refuse("serial_too_long", number, serial=too_long[0], limit=_SERIAL_LENGTH)
+        case.refuse("serial_too_long", number, serial=too_long[0], limit=_NUMBER_LENGTH)
     return serials or None
+
+
+def _check_batch(case: Case, number: int, item: Item, batch: str) -> None:
+    if item.tracking is Tracking.NONE:
+        case.refuse("not_tracked", number, item=item.item, batch=batch)
+    if len(batch) > _NUMBER_LENGTH:
+        case.refuse("batch_too_long", number, batch=batch, limit=_NUMBER_LENGTH)
 
 
 def _quantity(
@@ -131,6 +142,8 @@ def _quantity(
     _check_positive(case, number, item.item, entered)
     if entered > ZERO and quantity <= ZERO:
         case.refuse("quantity_too_small", number, item=item.item, quantity=entered, unit=requested.unit or item.unit)
+    if quantity >= QUANTITY_LIMIT:
+        case.refuse("quantity_too_large", number, item=item.item, quantity=quantity, limit=QUANTITY_LIMIT)
     _check_whole(case, number, item, quantity, serials)
     return entered, quantity
 
@@ -155,4 +168,4 @@ def _factor(item: Item, unit: str | None) -> Decimal | None:
     return Decimal(1) if unit is None or unit == item.unit else factors.get(unit)
 
 
-_SERIAL_LENGTH = 140
+_NUMBER_LENGTH = 140

@@ -5,7 +5,7 @@ for an accepted one.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.receiving.decide.stock import Company, Item
@@ -13,6 +13,9 @@ from shared.contracts import masters
 from shared.errors import Reason
 from shared.purposes import AccountKind, BatchState, Role, Tracking
 from shared.quantities import ZERO
+
+SERIES_LENGTH = 100
+"""Numbers made from a longer pattern might not fit in an index."""
 
 
 @dataclass(slots=True)
@@ -31,8 +34,16 @@ class Known:
 
 
 def judge(definition: masters.Master, known: Known) -> list[Reason]:
-    """The reasons against a definition."""
-    return _JUDGES[type(definition)](definition, known)
+    """The reasons against a definition; accounts without one are known to the definitions after them."""
+    reasons = _JUDGES[type(definition)](definition, known)
+    if not reasons and isinstance(definition, masters.AccountsDefined):
+        known.companies[definition.company] = _with_accounts(known.companies[definition.company], definition)
+    return reasons
+
+
+def _with_accounts(company: Company, definition: masters.AccountsDefined) -> Company:
+    accounts = {each.account: each.kind for each in definition.accounts}
+    return replace(company, accounts={**company.accounts, **accounts}, roles={**company.roles, **definition.roles})
 
 
 def _company(definition: masters.CompanyDefined, known: Known) -> list[Reason]:
@@ -81,6 +92,9 @@ def _tracking_faults(definition: masters.ItemDefined) -> list[Reason]:
             reasons.append(
                 _reason("one_tracking_only", item=definition.item, tracking=tracking.value, **{name: series})
             )
+        if series is not None and len(series) > SERIES_LENGTH:
+            facts = {"item": definition.item, "length": str(len(series)), "limit": str(SERIES_LENGTH)}
+            reasons.append(_reason("series_too_long", **facts))
     if definition.allow_negative_stock and tracking is not Tracking.NONE:
         reasons.append(_reason("negative_stock_of_tracked", item=definition.item, tracking=tracking.value))
     return reasons
@@ -155,6 +169,9 @@ def _serial(definition: masters.SerialDefined, known: Known) -> list[Reason]:
     reasons, item = _tracked_item(definition.company, definition.item, known)
     if item is not None and item.tracking is not Tracking.SERIAL:
         reasons.append(_reason("not_tracked", item=definition.item, serial=definition.serial))
+    batch = (definition.batch or "").strip()
+    if item is not None and batch and (definition.company, definition.item, batch) not in known.batches:
+        reasons.append(_reason("unknown_batch", item=definition.item, batch=batch))
     if definition.warehouse is not None:
         facts = {"serial": definition.serial, "warehouse": definition.warehouse}
         reasons.append(_reason("warehouse_not_allowed", **facts))
@@ -164,7 +181,7 @@ def _serial(definition: masters.SerialDefined, known: Known) -> list[Reason]:
 
 
 def _hold(definition: masters.BatchHeld | masters.BatchReleased, known: Known) -> list[Reason]:
-    state = known.batches.get((definition.company, definition.item, definition.batch))
+    state = known.batches.get((definition.company, definition.item, definition.batch.strip()))
     if state is None:
         return [_reason("unknown_batch", item=definition.item, batch=definition.batch)]
     if state is BatchState.RECALLED:

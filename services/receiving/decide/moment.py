@@ -9,7 +9,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from services.receiving.decide.stock import NEVER, Company
+from services.receiving.decide.stock import Company
 from shared.errors import Reason
 
 
@@ -38,7 +38,10 @@ def moment(posting_at: datetime, last_at: datetime, company: Company, now: datet
 
 def business_day(at: datetime, company: Company) -> date:
     """The day of a moment in the company's time zone."""
-    return at.date() if at == NEVER else at.astimezone(_zone(company.time_zone)).date()
+    try:
+        return at.astimezone(_zone(company.time_zone)).date()
+    except OverflowError:  # the first or the last hours of the calendar
+        return at.date()
 
 
 @lru_cache(maxsize=256)

@@ -9,9 +9,13 @@ from decimal import Decimal
 from services.receiving.decide.accounts import account_of, is_known
 from services.receiving.decide.case import Case
 from services.receiving.decide.lines import numbered
+from services.receiving.decide.series import TooMany, read_serials
 from shared.contracts.movement import AccountAmount, MoneySides, RequestedLine, Tender
 from shared.purposes import Role
 from shared.quantities import ZERO, Money, amount_of, fits
+
+AMOUNT_LIMIT = Decimal(10) ** 15
+"""No amount may be as large: `Money` has 15 digits before its point."""
 
 
 def money_sides(case: Case) -> MoneySides | None:
@@ -23,6 +27,7 @@ def money_sides(case: Case) -> MoneySides | None:
     before = len(case.reasons)
     sold = [each for number, line in numbered(case.movement.lines) for each in _line_credits(case, number, line)]
     due = sum((each.amount for each in sold), ZERO)
+    check_size(case, None, due)
     debits = _debits(case, due)
     if len(case.reasons) > before:
         return None
@@ -47,14 +52,23 @@ def _net(case: Case, number: int, line: RequestedLine) -> Decimal:
         return ZERO
     if line.price < ZERO:
         case.refuse("price_negative", number, price=line.price)
-    return amount_of(_entered(line), line.price, case.company.digits)
+    net = amount_of(_entered(case, line), line.price, case.company.digits)
+    check_size(case, number, net)
+    return net
 
 
-def _entered(line: RequestedLine) -> Decimal:
+def check_size(case: Case, number: int | None, amount: Decimal) -> None:
+    """Refuse an amount that no message could carry."""
+    if abs(amount) >= AMOUNT_LIMIT:
+        case.refuse("amount_too_large", number, amount=amount, limit=AMOUNT_LIMIT)
+
+
+def _entered(case: Case, line: RequestedLine) -> Decimal:
     """The quantity that a price is for; of named serials it is their count, and a line of services is one."""
     if line.quantity is not None:
         return line.quantity
-    return Decimal(len(line.serials)) if isinstance(line.serials, list) else Decimal(1)
+    serials = read_serials(line.serials or (), case.limits.serials)
+    return Decimal(len(serials)) if serials and not isinstance(serials, TooMany) else Decimal(1)
 
 
 def _debits(case: Case, due: Decimal) -> list[AccountAmount]:

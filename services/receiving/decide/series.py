@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 
 DEFAULT_COUNTER = "#####"
+RANGE_LENGTH = 300
+"""The longest text that is looked at as a range; no two numbers are longer together."""
 
 _RANGE = re.compile(r"(?P<text>.*?)(?P<first>[0-9]{1,12})\s*-\s*(?P=text)(?P<last>[0-9]{1,12})")
 _DATES: Mapping[str, Callable[[date], str]] = {
@@ -94,24 +96,16 @@ def read_serials(given: Sequence[str] | str, limit: int) -> list[str] | TooMany:
     for entry in re.split(r"[\n,]", given):
         text = entry.strip()
         if text:
-            count = _range_length(text)
-            if len(found) + count > limit:
-                return TooMany(len(found) + count)
-            found.extend(_written_out(text, count))
+            series, counts = _range(text) or (None, range(1))
+            if len(found) + len(counts) > limit:
+                return TooMany(len(found) + len(counts))
+            found.extend([text] if series is None else map(series.number, counts))
     return found
 
 
-def _range_length(text: str) -> int:
-    """How many numbers an entry names: the length of a range, else 1."""
-    match = _RANGE.fullmatch(text)
-    if match is None or len(match["first"]) != len(match["last"]):
-        return 1
-    return max(1, int(match["last"]) - int(match["first"]) + 1)
-
-
-def _written_out(text: str, count: int) -> list[str]:
-    match = _RANGE.fullmatch(text)
-    if match is None or count == 1:
-        return [text]
-    width, first = len(match["first"]), int(match["first"])
-    return [f"{match['text']}{number:0{width}d}" for number in range(first, first + count)]
+def _range(text: str) -> tuple[Series, range] | None:
+    """An entry as a range: both ends have the same text and as many digits, and the last is not before the first."""
+    match = _RANGE.fullmatch(text) if len(text) <= RANGE_LENGTH else None
+    if match is None or len(match["first"]) != len(match["last"]) or match["last"] < match["first"]:
+        return None
+    return Series(match["text"], len(match["first"])), range(int(match["first"]), int(match["last"]) + 1)

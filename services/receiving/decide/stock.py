@@ -98,7 +98,7 @@ class Entered(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch; `new` while it is only made by the movement at hand."""
+    """A batch; `entered` is when it came into the company since it last left, None while it never did."""
 
     expires_on: date | None = None
     state: BatchState = BatchState.FREE
@@ -161,7 +161,8 @@ class Stock:
     """Everything that a set of movements may need, locked; and which of it has changed.
 
     `batch_totals` holds the quantity of a batch in all warehouses, for batches that something comes into.
-    `taken_numbers` are numbers of a series' form that exist already, by company, item and number.
+    `known_serials` and `known_batches` existed when it was locked: whoever makes another of that name meanwhile is
+    met in its key.
     """
 
     companies: dict[str, Company] = field(default_factory=dict)
@@ -175,6 +176,8 @@ class Stock:
     series: dict[SeriesKey, int] = field(default_factory=dict)
     serials_in: dict[BinKey, set[str]] = field(default_factory=lambda: defaultdict(set))
     batches_in: dict[BinKey, set[str]] = field(default_factory=lambda: defaultdict(set))
+    known_serials: frozenset[SerialKey] = frozenset()
+    known_batches: frozenset[BatchKey] = frozenset()
     changed: "Changes" = field(default_factory=lambda: Changes())  # noqa: PLW0108 - defined below
 
     def companies_of(self, warehouse: str) -> list[str]:
@@ -182,7 +185,9 @@ class Stock:
         return [company for company, code in self.warehouses if code == warehouse]
 
     def index(self) -> "Stock":
-        """Note which serials and batches stand in which bin; call it once everything is loaded."""
+        """Note which serials and batches exist and stand in which bin; call it once everything is loaded."""
+        self.known_serials = frozenset(self.serials)
+        self.known_batches = frozenset(self.batches)
         for (company, item, serial), record in self.serials.items():
             if record.warehouse is not None:
                 self.serials_in[company, item, record.warehouse].add(serial)

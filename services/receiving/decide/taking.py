@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from services.receiving.decide.case import Case, Line, Portion, SerialEvent
-from services.receiving.decide.picking import batch_of, pickable_batches, pickable_serials, spread, why_not
+from services.receiving.decide.picking import pickable_batches, pickable_serials, spread, why_not
 from services.receiving.decide.stock import Batch, BatchStock, Serial, Warehouse
 from shared.purposes import Flow, Pick, SerialStatus, Tracking
 from shared.quantities import ZERO
@@ -63,10 +63,12 @@ def _picked_batches(case: Case, line: Line, source: Warehouse) -> list[Portion]:
 
 
 def change_batch_stock(case: Case, line: Line, warehouse: Warehouse, number: str, change: Decimal) -> None:
-    """Change how much of a batch stands in a warehouse, in the draft."""
+    """Change how much of a batch stands in a warehouse, and in all of them, in the draft."""
     key = (*case.bin_key(line.item, warehouse), number)
     before = case.draft.batch_stock.get(key) or BatchStock()
     case.draft.batch_stock[key] = before._replace(quantity=before.quantity + change)
+    batch = case.batch_key(line.item, number)
+    case.draft.batch_totals[batch] = (case.draft.batch_totals.get(batch) or ZERO) + change
 
 
 def _take_serials(case: Case, line: Line, source: Warehouse) -> list[Portion]:
@@ -88,30 +90,39 @@ def _take_serials(case: Case, line: Line, source: Warehouse) -> list[Portion]:
 def _named_serials(case: Case, line: Line, source: Warehouse, named: Sequence[str]) -> Sequence[str]:
     """The serials that a line names, if every one of them stands in the warehouse and may leave."""
     before = len(case.reasons)
+    batches = set()
     for number in named:
         serial = case.draft.serials.get((case.company.company, line.item.item, number))
+        facts = {"item": line.item.item, "serial": number, "warehouse": source.warehouse}
         if serial is None:
-            case.refuse("unknown_serial", line, item=line.item.item, serial=number)
-        elif serial.warehouse != source.warehouse:
-            _not_here(case, line, source, number, serial)
+            case.refuse("unknown_serial", line, **facts)
+        elif not _stands_here(case, line, source, number, serial):
+            case.refuse("serial_not_here", line, **facts, stands=serial.warehouse or serial.status.value)
         else:
-            _check_batch_of(case, line, number, serial)
+            _check_serial(case, line, number, serial)
+            batches.add(serial.batch)
+    _check_batches(case, line, sorted(filter(None, batches)))
     return named if len(case.reasons) == before else []
 
 
-def _not_here(case: Case, line: Line, source: Warehouse, number: str, serial: Serial) -> None:
-    place = serial.warehouse or serial.status.value
-    case.refuse("serial_not_here", line, item=line.item.item, serial=number, warehouse=source.warehouse, stands=place)
+def _stands_here(case: Case, line: Line, source: Warehouse, number: str, serial: Serial) -> bool:
+    """Whether a serial stands in a warehouse; what only arrives there by this movement cannot leave by it."""
+    moved = (case.company.company, line.item.item, number) in case.draft.serials.own
+    return serial.warehouse == source.warehouse and not moved
 
 
-def _check_batch_of(case: Case, line: Line, number: str, serial: Serial) -> None:
+def _check_serial(case: Case, line: Line, number: str, serial: Serial) -> None:
     if line.batch is not None and serial.batch != line.batch:
         case.refuse("serial_of_another_batch", line, serial=number, batch=line.batch, its=serial.batch or "none")
-    elif serial.reserved_for is not None:
+    if serial.reserved_for is not None:
         case.refuse("serial_reserved", line, serial=number, order=serial.reserved_for)
-    batch = batch_of(case, line, serial)
-    if batch is not None and serial.batch is not None:
-        _may_leave(case, line, serial.batch, batch)
+
+
+def _check_batches(case: Case, line: Line, numbers: Sequence[str]) -> None:
+    for number in numbers:
+        batch = case.draft.batches.get(case.batch_key(line.item, number))
+        if batch is not None:
+            _may_leave(case, line, number, batch)
 
 
 def _picked_serials(case: Case, line: Line, source: Warehouse) -> list[str]:

@@ -167,18 +167,18 @@ CREATE TABLE receiving.stay (
 -- The stock of a serialized item is the count of its serials: a bin's quantity follows them, nothing else writes it.
 CREATE FUNCTION receiving.count_new_serials() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    bins integer;
-    updated integer;
+    missing integer;
 BEGIN
-    SELECT count(DISTINCT (company, item, warehouse)) INTO bins FROM came WHERE warehouse IS NOT NULL;
-    UPDATE receiving.bin SET quantity = bin.quantity + change.units
-    FROM (
+    WITH change AS (
         SELECT company, item, warehouse, count(*) AS units FROM came WHERE warehouse IS NOT NULL
         GROUP BY company, item, warehouse
-    ) AS change
-    WHERE (bin.company, bin.item, bin.warehouse) = (change.company, change.item, change.warehouse);
-    GET DIAGNOSTICS updated = ROW_COUNT;
-    IF updated <> bins THEN
+    ), counted AS (
+        UPDATE receiving.bin SET quantity = bin.quantity + change.units FROM change
+        WHERE (bin.company, bin.item, bin.warehouse) = (change.company, change.item, change.warehouse)
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM change) - (SELECT count(*) FROM counted) INTO missing;
+    IF missing > 0 THEN
         RAISE EXCEPTION 'a serial stands in a bin that does not exist' USING ERRCODE = 'foreign_key_violation';
     END IF;
     RETURN NULL;
@@ -186,22 +186,22 @@ END $$;
 
 CREATE FUNCTION receiving.count_moved_serials() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    bins integer;
-    updated integer;
+    missing integer;
 BEGIN
-    SELECT count(DISTINCT (company, item, warehouse)) INTO bins FROM came WHERE warehouse IS NOT NULL;
-    UPDATE receiving.bin SET quantity = bin.quantity + change.units
-    FROM (
+    WITH change AS (
         SELECT company, item, warehouse, sum(unit) AS units FROM (
             SELECT company, item, warehouse, 1 AS unit FROM came
             UNION ALL SELECT company, item, warehouse, -1 FROM went
         ) AS moved
         WHERE warehouse IS NOT NULL
-        GROUP BY company, item, warehouse
-    ) AS change
-    WHERE (bin.company, bin.item, bin.warehouse) = (change.company, change.item, change.warehouse);
-    GET DIAGNOSTICS updated = ROW_COUNT;
-    IF updated < bins THEN
+        GROUP BY company, item, warehouse HAVING sum(unit) <> 0
+    ), counted AS (
+        UPDATE receiving.bin SET quantity = bin.quantity + change.units FROM change
+        WHERE (bin.company, bin.item, bin.warehouse) = (change.company, change.item, change.warehouse)
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM change) - (SELECT count(*) FROM counted) INTO missing;
+    IF missing > 0 THEN
         RAISE EXCEPTION 'a serial stands in a bin that does not exist' USING ERRCODE = 'foreign_key_violation';
     END IF;
     RETURN NULL;

@@ -48,8 +48,8 @@ class Available:
 def available(connection: Connection, company: str, item: str, warehouse: str, at: datetime) -> Available:
     """What may be picked at a moment; StockbookError where company or item is unknown."""
     key = {"company": company, "item": item, "warehouse": warehouse}
-    companies = load_companies(connection, [company])
-    found = load_items(connection, [(company, item)]).get((company, item))
+    companies = load_companies(connection, [company], locked=False)
+    found = load_items(connection, [(company, item)], locked=False).get((company, item))
     if found is None:
         raise StockbookError("no such item", company=company, item=item)
     if found.tracking is Tracking.NONE:

@@ -7,10 +7,11 @@ same movement at once meet in the primary key: one of them is rolled back, tries
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from sqlalchemy import Connection
 
-from shared.db import columns, copy, query
+from shared.db import columns, copy, query, run
 from shared.service import Key
 
 
@@ -26,7 +27,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class MovementRow:
-    """A movement's answer, to be stored."""
+    """A movement's answer, to be stored; of a rejected one also what was asked, so that it can be judged again."""
 
     source: str
     id: str
@@ -37,6 +38,8 @@ class MovementRow:
     effective_at: datetime | None
     allocated: bytes | None
     outcome: bytes
+    attempt: int = 1
+    request: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,31 @@ class DefinitionRow:
 _KEYS = "(source, id) IN (SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[])))"
 _MOVEMENTS = f"SELECT source, id, digest, allocated, outcome FROM receiving.movement WHERE {_KEYS}"
 _DEFINITIONS = f"SELECT source, id, digest, accepted, outcome FROM receiving.definition WHERE {_KEYS}"
+
+
+_COLUMNS = (
+    "source",
+    "id",
+    "digest",
+    "company",
+    "purpose",
+    "recorded_at",
+    "effective_at",
+    "allocated",
+    "outcome",
+    "attempt",
+    "request",
+)
+_ATTEMPT = _COLUMNS.index("attempt")
+_ANSWER_ANEW = """
+UPDATE receiving.movement SET company = new.company, recorded_at = new.recorded_at, effective_at = new.effective_at,
+    allocated = new.allocated, outcome = new.outcome, attempt = new.attempt, request = new.request
+FROM unnest(cast(:source AS text[]), cast(:id AS text[]), cast(:digest AS bytea[]), cast(:company AS text[]),
+    cast(:purpose AS text[]), cast(:recorded_at AS timestamptz[]), cast(:effective_at AS timestamptz[]),
+    cast(:allocated AS bytea[]), cast(:outcome AS bytea[]), cast(:attempt AS integer[]), cast(:request AS bytea[]))
+    AS new (source, id, digest, company, purpose, recorded_at, effective_at, allocated, outcome, attempt, request)
+WHERE (movement.source, movement.id) = (new.source, new.id) AND movement.allocated IS NULL
+"""
 
 
 def answered_movements(connection: Connection, keys: Iterable[Key]) -> Mapping[Key, Answered]:
@@ -80,37 +108,15 @@ def answered_definitions(connection: Connection, keys: Iterable[Key]) -> Mapping
 
 
 def save_movements(connection: Connection, rows: Sequence[MovementRow]) -> None:
-    """Store the answers to movements."""
-    names = "source, id, digest, company, purpose, recorded_at, effective_at, allocated, outcome"
-    ordered = sorted(rows, key=lambda row: (row.source, row.id))
-    copy(
-        connection,
-        "receiving.movement",
-        names,
-        (
-            (
-                row.source,
-                row.id,
-                row.digest,
-                row.company,
-                row.purpose,
-                row.recorded_at,
-                row.effective_at,
-                row.allocated,
-                row.outcome,
-            )
-            for row in ordered
-        ),
-    )
+    """Store the answers to movements; a further attempt replaces the rejection before it."""
+    ordered = sorted(map(attrgetter(*_COLUMNS), rows))
+    copy(connection, "receiving.movement", ", ".join(_COLUMNS), (row for row in ordered if row[_ATTEMPT] == 1))
+    again = [row for row in ordered if row[_ATTEMPT] > 1]
+    if again:
+        run(connection, _ANSWER_ANEW, **columns(again, " ".join(_COLUMNS)))
 
 
 def save_definitions(connection: Connection, rows: Sequence[DefinitionRow]) -> None:
     """Store the answers to definitions."""
-    names = "source, id, kind, digest, accepted, recorded_at, outcome"
-    ordered = sorted(rows, key=lambda row: (row.source, row.id))
-    copy(
-        connection,
-        "receiving.definition",
-        names,
-        ((row.source, row.id, row.kind, row.digest, row.accepted, row.recorded_at, row.outcome) for row in ordered),
-    )
+    names = ("source", "id", "kind", "digest", "accepted", "recorded_at", "outcome")
+    copy(connection, "receiving.definition", ", ".join(names), sorted(map(attrgetter(*names), rows)))

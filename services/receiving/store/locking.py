@@ -7,7 +7,7 @@ own.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -92,12 +92,13 @@ WHERE serial.company = :company AND serial.item = :item AND serial.warehouse = :
   AND (its.batch IS NULL OR (its.state = 'free' AND coalesce(its.expires_on >= :day, true)))
 ORDER BY {{order}} LIMIT :limit
 """
+# The last resort is the number itself, in the order of its characters whatever the database's language.
 _ENTRY = (
     "serial.entered_at",
     "serial.entered_stamp",
     "serial.entered_line",
     "serial.entered_place",
-    "serial.serial",
+    'serial.serial COLLATE "C"',
 )
 _PICK_ORDERS = {
     Pick.FIFO: ", ".join(_ENTRY),
@@ -129,9 +130,29 @@ class _Needed:
     batches: set[BatchKey] = field(default_factory=set)
     batches_coming: set[BatchKey] = field(default_factory=set)
     serials: set[SerialKey] = field(default_factory=set)
-    picks: dict[BinKey, Decimal] = field(default_factory=lambda: defaultdict(lambda: ZERO))
-    pick_days: dict[BinKey, set[date]] = field(default_factory=lambda: defaultdict(set))
+    leaving: dict[BinKey, "_Leaving"] = field(default_factory=lambda: defaultdict(lambda: _Leaving()))  # noqa: PLW0108
     series: dict[tuple[str, str, Series], int] = field(default_factory=lambda: defaultdict(int))
+
+
+@dataclass(slots=True)
+class _Leaving:
+    """How many serials a set takes out of one bin, on which days, and how many of them it leaves to be picked.
+
+    `of_batch`: some are picked among those of a batch, so that the first in pick order need not be among them.
+    """
+
+    units: Decimal = ZERO
+    picked: Decimal = ZERO
+    days: set[date] = field(default_factory=set)
+    of_batch: bool = False
+
+    @property
+    def limit(self) -> int | None:
+        """How many of the first in pick order are sure to be enough; None where only all are.
+
+        A set that spans days cannot know beforehand what will have expired.
+        """
+        return None if self.of_batch or len(self.days) > 1 else int(self.units)
 
 
 def lock_stock(connection: Connection, requests: Sequence[Request], limits: Limits) -> Stock:
@@ -214,9 +235,12 @@ def _need_serials(
     if coming and not named and item.serial_series is not None and quantity > ZERO:
         needed.series[company.company, item.item, _series(item.serial_series, item, day)] += int(quantity)
     elif not coming and line.source is not None:
-        key = (company.company, item.item, line.source)
-        needed.picks[key] += len(named) or quantity
-        needed.pick_days[key].add(day)
+        leaving = needed.leaving[company.company, item.item, line.source]
+        leaving.units += len(named) or quantity
+        if not named:
+            leaving.picked += quantity
+            leaving.days.add(day)
+            leaving.of_batch |= bool((line.batch or "").strip())
 
 
 def _stock_quantity(line: RequestedLine, item: Item) -> Decimal:
@@ -270,18 +294,25 @@ def _lock_batches(connection: Connection, stock: Stock, needed: _Needed) -> None
 def _lock_serials(connection: Connection, stock: Stock, needed: _Needed) -> None:
     if needed.serials:
         _add_serials(stock, query(connection, _LOCK_SERIALS, **columns(sorted(needed.serials), "company item serial")))
-    for key in sorted(needed.picks):
-        company, item, warehouse = key
-        pick = stock.items[company, item].pick
-        if pick is Pick.EXPLICIT:
-            continue
-        # A set that spans days cannot know beforehand what will have expired: then all that stands there is read.
-        days = needed.pick_days[key]
-        limit = int(needed.picks[key]) if len(days) == 1 else None
-        statement = _PICKABLE.format(order=_PICK_ORDERS[pick])
-        rows = query(connection, statement, company=company, item=item, warehouse=warehouse, day=min(days), limit=limit)
-        _add_serials(stock, rows)
+    for key, leaving in sorted(needed.leaving.items()):
+        pick = stock.items[key[0], key[1]].pick
+        if leaving.picked and pick is not Pick.EXPLICIT:
+            _add_serials(stock, _pickable(connection, key, pick, leaving))
     _lock_batches_of_serials(connection, stock)
+
+
+def _pickable(connection: Connection, key: BinKey, pick: Pick, leaving: _Leaving) -> Sequence[Row[Any]]:
+    company, item, warehouse = key
+    statement = _PICKABLE.format(order=_PICK_ORDERS[pick])
+    return query(
+        connection,
+        statement,
+        company=company,
+        item=item,
+        warehouse=warehouse,
+        day=min(leaving.days),
+        limit=leaving.limit,
+    )
 
 
 def _entered(row: Row[Any], place: int) -> Entered | None:
@@ -328,11 +359,20 @@ def _lock_series(connection: Connection, stock: Stock, needed: _Needed) -> None:
         stock.series[row.company, row.prefix] = row.last
     for company, prefix in keys:
         counted = {key: count for key, count in needed.series.items() if (key[0], key[2].prefix) == (company, prefix)}
-        _read_taken(connection, stock, list(counted), sum(counted.values()))
+        _read_taken(connection, stock, list(counted), sum(counted.values()), needed.serials | needed.batches)
 
 
-def _read_taken(connection: Connection, stock: Stock, counting: Sequence[tuple[str, str, Series]], wanted: int) -> None:
-    """Read which numbers ahead of a counter were taken by hand, until it is sure that enough free ones are known."""
+def _read_taken(
+    connection: Connection,
+    stock: Stock,
+    counting: Sequence[tuple[str, str, Series]],
+    wanted: int,
+    named: Set[tuple[str, str, str]],
+) -> None:
+    """Read which numbers ahead of a counter were taken by hand, until it is sure that enough free ones are known.
+
+    `named` are the serials and batches that the set names: it may take these before the series gets there.
+    """
     last = stock.series[counting[0][0], counting[0][2].prefix]
     taken: set[int] = set()
     known = 0
@@ -342,6 +382,7 @@ def _read_taken(connection: Connection, stock: Stock, counting: Sequence[tuple[s
         for company, item, series in counting:
             numbers = {series.number(count): count for count in counts}
             taken |= {numbers[number] for number in _existing(connection, stock, company, item, list(numbers))}
+            taken |= {count for number, count in numbers.items() if (company, item, number) in named}
 
 
 def _existing(connection: Connection, stock: Stock, company: str, item: str, numbers: Sequence[str]) -> Sequence[str]:

@@ -18,8 +18,9 @@ from shared.quantities import currency_digits
 
 _COMPANIES = """
 SELECT company, currency, time_zone, perpetual, lateness, open_from, issue_expired, roles
-FROM receiving.company WHERE company = ANY(:company) ORDER BY company FOR SHARE
+FROM receiving.company WHERE company = ANY(:company) ORDER BY company
 """
+_LOCKED_COMPANIES = f"{_COMPANIES} FOR SHARE"
 _ACCOUNTS = "SELECT company, account, kind FROM receiving.account WHERE company = ANY(:company)"
 _ITEM_COLUMNS = """
 company, item, unit, units, whole_units, tracking, serial_series, batch_series, create_batches_on_receipt,
@@ -28,10 +29,11 @@ valuation_method, standard_rate, shelf_life_days, warranty_days, pick, allow_neg
 _ITEMS = f"""
 SELECT {_ITEM_COLUMNS} FROM receiving.item
 WHERE (company, item) IN (SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[])))
-ORDER BY company, item FOR SHARE
+ORDER BY company, item
 """
 # A definition of an item waits for the movements that are being decided by it, and they for the definition.
-_ITEMS_TO_DEFINE = _ITEMS.replace("FOR SHARE", "FOR UPDATE")
+_LOCKED_ITEMS = f"{_ITEMS} FOR SHARE"
+_ITEMS_TO_DEFINE = f"{_ITEMS} FOR UPDATE"
 _WAREHOUSES = """
 SELECT company, warehouse, kind, account FROM receiving.warehouse WHERE warehouse = ANY(:warehouse)
 """
@@ -56,10 +58,10 @@ ORDER BY company, item, batch FOR UPDATE
 """
 
 
-def load_companies(connection: Connection, codes: Iterable[str]) -> dict[str, Company]:
-    """Companies with their accounts, locked against being defined anew."""
+def load_companies(connection: Connection, codes: Iterable[str], *, locked: bool = True) -> dict[str, Company]:
+    """Companies with their accounts, locked against being defined anew unless they are only looked at."""
     wanted = sorted(set(codes))
-    rows = query(connection, _COMPANIES, company=wanted)
+    rows = query(connection, _LOCKED_COMPANIES if locked else _COMPANIES, company=wanted)
     accounts: dict[str, dict[str, AccountKind]] = {row.company: {} for row in rows}
     for row in query(connection, _ACCOUNTS, company=list(accounts)):
         accounts[row.company][row.account] = AccountKind(row.kind)
@@ -82,11 +84,11 @@ def _company(row: Row[Any], accounts: Mapping[str, AccountKind]) -> Company:
 
 
 def load_items(
-    connection: Connection, keys: Iterable[tuple[str, str]], *, to_define: bool = False
+    connection: Connection, keys: Iterable[tuple[str, str]], *, locked: bool = True, to_define: bool = False
 ) -> dict[tuple[str, str], Item]:
-    """Items, locked against being defined anew, or for defining them."""
-    statement = _ITEMS_TO_DEFINE if to_define else _ITEMS
-    rows = query(connection, statement, **columns(sorted(set(keys)), "company item"))
+    """Items, locked against being defined anew or for defining them, unless they are only looked at."""
+    statement = _LOCKED_ITEMS if locked else _ITEMS
+    rows = query(connection, _ITEMS_TO_DEFINE if to_define else statement, **columns(sorted(set(keys)), "company item"))
     return {(row.company, row.item): _item(row) for row in rows}
 
 
@@ -120,7 +122,7 @@ def load_warehouses(connection: Connection, codes: Iterable[str]) -> dict[tuple[
 
 def load_known(connection: Connection, definitions: Sequence[masters.Master]) -> Known:
     """What a set of definitions, all of one kind, is judged by."""
-    stated = [msgspec.structs.asdict(each) for each in definitions]
+    stated = [msgspec.structs.asdict(_trimmed(each)) for each in definitions]
     items = sorted({(each["company"], each["item"]) for each in stated if "item" in each})
     warehouses = sorted(
         {(each["company"], each["warehouse"]) for each in stated if "warehouse" in each and "item" not in each}
@@ -141,6 +143,17 @@ def load_known(connection: Connection, definitions: Sequence[masters.Master]) ->
         rows = query(connection, _BATCH_STATES, **columns(batches, "company item batch"))
         known.batches = {(row.company, row.item, row.batch): BatchState(row.state) for row in rows}
     return known
+
+
+def _trimmed(definition: masters.Master) -> masters.Master:
+    """A definition with the numbers of its batch and serial as movements name them: trimmed, and blank is none."""
+    match definition:
+        case masters.SerialDefined(serial=serial, batch=batch):
+            batch = (batch or "").strip() or None
+            return msgspec.structs.replace(definition, serial=serial.strip(), batch=batch)
+        case masters.BatchDefined(batch=batch) | masters.BatchHeld(batch=batch) | masters.BatchReleased(batch=batch):
+            return msgspec.structs.replace(definition, batch=batch.strip())
+    return definition
 
 
 def _load_warehouse_facts(connection: Connection, known: Known, keys: Sequence[tuple[str, str]]) -> None:
@@ -232,7 +245,7 @@ UPDATE receiving.batch SET state = :state WHERE (company, item, batch) = (:compa
 def save_definitions(connection: Connection, definitions: Sequence[masters.Master]) -> None:
     """Write accepted definitions of one kind; of one noun defined twice the last counts."""
     if definitions:
-        _SAVERS[type(definitions[0])](connection, definitions)
+        _SAVERS[type(definitions[0])](connection, [_trimmed(each) for each in definitions])
 
 
 def _save_companies(connection: Connection, definitions: Sequence[masters.CompanyDefined]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from services.receiving.decide.case import SerialEvent
-from services.receiving.decide.stock import SerialKey, Stock
+from services.receiving.decide.stock import BatchKey, SerialKey, Stock
 from shared.contracts.codec import write
-from shared.db import columns, copy, query, run
+from shared.db import columns, copy, run
 from shared.purposes import Tracking
 
 _BINS = """
@@ -23,16 +23,17 @@ FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS 
     AS each (company, item, warehouse, quantity, counted, last_stamp, last_at, last_recorded_at, rated)
 WHERE (bin.company, bin.item, bin.warehouse) = (each.company, each.item, each.warehouse)
 """
-_BATCHES = """
-INSERT INTO receiving.batch (company, item, batch, expires_on, manufactured_on, supplier, supplier_batch, attributes,
-    entered_at, entered_stamp, entered_line)
-SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:batch AS text[]), cast(:expires_on AS
-date[]),
-    cast(:manufactured_on AS date[]), cast(:supplier AS text[]), cast(:supplier_batch AS text[]),
-    cast(:attributes AS json[]), cast(:entered_at AS timestamptz[]), cast(:entered_stamp AS bigint[]),
-    cast(:entered_line AS integer[]))
-ON CONFLICT (company, item, batch) DO UPDATE SET
-    entered_at = excluded.entered_at, entered_stamp = excluded.entered_stamp, entered_line = excluded.entered_line
+_BATCH_COLUMNS = """
+company, item, batch, entered_at, entered_stamp, entered_line, expires_on, manufactured_on, supplier, supplier_batch,
+attributes
+"""
+_BATCHES_ENTERED = """
+UPDATE receiving.batch SET
+    entered_at = each.entered_at, entered_stamp = each.entered_stamp, entered_line = each.entered_line
+FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:batch AS text[]), cast(:entered_at AS timestamptz[]),
+    cast(:entered_stamp AS bigint[]), cast(:entered_line AS integer[]))
+    AS each (company, item, batch, entered_at, entered_stamp, entered_line)
+WHERE (batch.company, batch.item, batch.batch) = (each.company, each.item, each.batch)
 """
 _BATCH_STOCK = """
 INSERT INTO receiving.batch_stock (company, item, warehouse, batch, quantity)
@@ -50,11 +51,6 @@ _SERIAL_COLUMNS = """
 company, item, serial, status, warehouse, batch, supplier, supplier_document, customer, customer_document,
 warranty_until,
 entered_at, entered_stamp, entered_line, entered_place, last_at, last_tie, attributes
-"""
-_KNOWN_SERIALS = """
-SELECT company, item, serial FROM receiving.serial
-WHERE (company, item, serial) IN
-    (SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:serial AS text[])))
 """
 _MOVED_SERIALS = """
 UPDATE receiving.serial SET
@@ -117,32 +113,39 @@ def _bin(stock: Stock, key: tuple[str, str, str]) -> tuple[Any, ...]:
 
 
 def _save_batches(connection: Connection, stock: Stock) -> None:
-    rows: list[tuple[Any, ...]] = []
-    for key in sorted(stock.changed.batches):
-        batch = stock.batches[key]
-        entered = tuple(batch.entered)[:3] if batch.entered is not None else (None, None, None)
-        record = (batch.expires_on, batch.manufactured_on, batch.supplier, batch.supplier_batch)
-        rows.append((*key, *record, write(dict(batch.attributes or {})).decode(), *entered))
-    if rows:
-        names = (
-            "company item batch expires_on manufactured_on supplier supplier_batch attributes "
-            "entered_at entered_stamp entered_line"
-        )
-        run(connection, _BATCHES, **columns(rows, names))
+    """New batches are appended, those that came in again have entered anew; what stands where follows."""
+    keys = sorted(stock.changed.batches)
+    new = (_batch(stock, key) for key in keys if key not in stock.known_batches)
+    copy(connection, "receiving.batch", _BATCH_COLUMNS, new)
+    entered = [(*key, *_entered(stock, key)) for key in keys if key in stock.known_batches]
+    if entered:
+        names = "company item batch entered_at entered_stamp entered_line"
+        run(connection, _BATCHES_ENTERED, **columns(entered, names))
     stocks = [(*key, stock.batch_stock[key].quantity) for key in sorted(stock.changed.batch_stock)]
     if stocks:
         run(connection, _BATCH_STOCK, **columns(stocks, "company item warehouse batch quantity"))
 
 
+def _batch(stock: Stock, key: BatchKey) -> Sequence[Any]:
+    batch = stock.batches[key]
+    record = (batch.expires_on, batch.manufactured_on, batch.supplier, batch.supplier_batch)
+    return (*key, *_entered(stock, key), *record, write(dict(batch.attributes or {})).decode())
+
+
+def _entered(stock: Stock, key: BatchKey) -> tuple[Any, ...]:
+    entered = stock.batches[key].entered
+    return tuple(entered)[:3] if entered is not None else (None,) * 3
+
+
 def _save_serials(connection: Connection, stock: Stock) -> None:
-    """New serials are appended, known ones moved; a bin's quantity follows them."""
+    """New serials are appended, known ones moved; a bin's quantity follows them.
+
+    A serial, or a batch, that another worker made meanwhile is met in its key: the set is rolled back and decided anew.
+    """
     keys = sorted(stock.changed.serials)
-    if not keys:
-        return
-    known = {tuple(row) for row in query(connection, _KNOWN_SERIALS, **columns(keys, "company item serial"))}
-    new = (_serial(stock, key) for key in keys if key not in known)
+    new = (_serial(stock, key) for key in keys if key not in stock.known_serials)
     copy(connection, "receiving.serial", _SERIAL_COLUMNS, ([*row[:-1], row[-1] or "{}"] for row in new))
-    moved = [_serial(stock, key) for key in keys if key in known]
+    moved = [_serial(stock, key) for key in keys if key in stock.known_serials]
     if moved:
         names = _SERIAL_COLUMNS.replace(",", "")
         run(connection, _MOVED_SERIALS, **columns(moved, names))

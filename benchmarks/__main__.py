@@ -1,0 +1,167 @@
+"""`python -m benchmarks [--quick]`: every figure that can be measured today, into `benchmarks/results/`.
+
+The idea: machines are shared and noisy, so what is compared is measured in turns, within a minute of each other, and
+given as a ratio; the figure of a row is the median of its runs.
+"""
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from time import monotonic
+
+import sqlalchemy as sa
+
+from benchmarks import ceiling, pipeline
+from benchmarks.ceiling import Stored
+from benchmarks.naive import naive_worker
+from benchmarks.pipeline import Throughput
+from benchmarks.results import Figure, Report, write
+from benchmarks.rig import Rig, rig
+from shared.logs import configure
+
+SET = 500
+"""The set size of a worker, and of the ceiling that ratios refer to."""
+BULK = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured: runs, movements in each, latency samples in each, movements of the naive consumer, and
+    movements by set size for the other ceilings."""
+
+    runs: int
+    movements: int
+    samples: int
+    naive: int
+    small_sets: dict[int, int]
+
+
+QUICK = Plan(runs=3, movements=4_000, samples=50, naive=100, small_sets={1: 100, 100: 2_000})
+FULL = Plan(runs=5, movements=20_000, samples=200, naive=1_000, small_sets={1: 500, 100: 10_000})
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What was measured within one minute."""
+
+    single: Throughput
+    bulk: Throughput
+    naive: Throughput
+    ceilings: dict[int, Stored]
+    latencies: list[float]
+
+    @property
+    def ceiling(self) -> float:
+        """The ceiling that ratios refer to."""
+        return self.ceilings[SET].rate
+
+
+def main(arguments: list[str]) -> None:
+    """Measure, and write the report."""
+    configure("warning")
+    plan = QUICK if "--quick" in arguments else FULL
+    begun = monotonic()
+    load_average = os.getloadavg()[0]
+    with rig() as where:
+        turns = [_turn(where, plan, number) for number in range(plan.runs)]
+        about = _about(where, plan, turns, load_average, monotonic() - begun)
+    write(Report(_figures(turns), about))
+
+
+def _turn(where: Rig, plan: Plan, number: int) -> Turn:
+    single = _said("P1", number, pipeline.throughput(where, plan.movements, 1))
+    ceilings = ceiling.measure(where, single.rows, {SET: plan.movements, **plan.small_sets})
+    print(f"  ceiling, by size of set: {', '.join(f'{size}: {each.rate:.0f}/s' for size, each in ceilings.items())}")
+    bulk = _said("P1b", number, pipeline.throughput(where, plan.movements, BULK))
+    naive = _said("naive", number, pipeline.throughput(where, plan.naive, 1, naive_worker, warming=30))
+    latencies = pipeline.latencies(where, plan.samples)
+    print(f"  P3: median {median(latencies):.1f} ms")
+    return Turn(single, bulk, naive, ceilings, latencies)
+
+
+def _said(name: str, number: int, run: Throughput) -> Throughput:
+    busy = f"{run.used.elsewhere:.0%} of the machine busy with other things"
+    print(f"  {name} run {number + 1}: {run.rate:.0f} movements/s, {busy}", flush=True)
+    return run
+
+
+def _figures(turns: list[Turn]) -> dict[str, Figure]:
+    return {
+        "P1": _throughput([each.single for each in turns], turns),
+        "P1b": _throughput([each.bulk for each in turns], turns),
+        "P3": _latency([each.latencies for each in turns]),
+        "naive": _throughput([each.naive for each in turns], turns),
+        "ceiling": _ceiling(turns),
+    }
+
+
+def _throughput(runs: list[Throughput], turns: list[Turn]) -> Figure:
+    """The medians; each run's ratio is to the ceiling of its own turn."""
+    return Figure(
+        value=round(median(run.rate for run in runs), 1),
+        unit="movements/s",
+        spread=(round(min(run.rate for run in runs), 1), round(max(run.rate for run in runs), 1)),
+        runs=len(runs),
+        ratio=round(median(run.rate / turn.ceiling for run, turn in zip(runs, turns, strict=True)), 3),
+        ceiling=round(median(turn.ceiling for turn in turns), 1),
+        cpu_us=_medians([dict(run.used.microseconds) for run in runs]),
+        details={
+            "movements_a_transaction": _medians([run.sets for run in runs]),
+            "elsewhere": [round(run.used.elsewhere, 2) for run in runs],
+            "memory_mib": _medians([run.memory for run in runs]),
+        },
+    )
+
+
+def _latency(runs: list[list[float]]) -> Figure:
+    """The median of all samples; the spread is that of the runs' medians."""
+    samples = sorted(sample for run in runs for sample in run)
+    medians = [median(run) for run in runs]
+    return Figure(
+        value=round(median(samples), 1),
+        unit="ms",
+        spread=(round(min(medians), 1), round(max(medians), 1)),
+        runs=len(runs),
+        details={"p99": round(samples[int(len(samples) * 0.99)], 1), "samples": len(samples)},
+    )
+
+
+def _ceiling(turns: list[Turn]) -> Figure:
+    rates = [turn.ceiling for turn in turns]
+    by_set = {str(size): round(median(turn.ceilings[size].rate for turn in turns), 1) for size in turns[0].ceilings}
+    return Figure(
+        value=round(median(rates), 1),
+        unit="movements/s",
+        spread=(round(min(rates), 1), round(max(rates), 1)),
+        runs=len(rates),
+        cpu_us=_medians([dict(turn.ceilings[SET].used.microseconds) for turn in turns]),
+        details={"by_set": by_set},
+    )
+
+
+def _medians(found: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(median(each[name] for each in found), 1) for name in found[0]}
+
+
+def _about(where: Rig, plan: Plan, turns: list[Turn], load_average: float, seconds: float) -> dict[str, object]:
+    engine = sa.create_engine(where.server, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        postgresql = connection.scalar(sa.text("SHOW server_version"))
+    return {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": plan is QUICK,
+        "movements": plan.movements,
+        "seconds": round(seconds),
+        "cores": os.cpu_count(),
+        "load_average_before": round(load_average, 2),
+        "elsewhere": round(median(turn.single.used.elsewhere for turn in turns), 2),
+        "python": platform.python_version(),
+        "postgresql": str(postgresql).partition(" ")[0],
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

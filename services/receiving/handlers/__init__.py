@@ -1,0 +1,41 @@
+"""Receiving's handlers: definitions and requested movements, a set at a time.
+
+Each reads what it needs, calls one pure function, writes what that returned, and answers every source. What was refused
+only for what may still be on its way waits, and is released when it comes.
+"""
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from services.receiving.decide.case import Limits
+from services.receiving.handlers.definitions import define, read_definition
+from services.receiving.handlers.gate import NAME, Clock, Gate, Settled, utc_now
+from services.receiving.handlers.movements import allocate_movements, read_movements
+from services.receiving.handlers.releasing import release
+from shared import outbox
+from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED
+from shared.service import Handled, Handler, Input, Service
+
+__all__ = ["service", "utc_now"]
+
+_Settling = Callable[[Sequence[Input], Connection, Gate], Settled]
+
+
+def service(clock: Clock = utc_now, limits: Limits = Limits()) -> Service:  # noqa: B008 - an immutable value
+    """The receiving service; `clock` gives the time of acceptance."""
+    gate = Gate(clock, limits)
+    movements = Handler(read_movements, _then_release(allocate_movements, gate))
+    definitions = Handler(read_definition, _then_release(define, gate))
+    handlers = {**dict.fromkeys(MASTERS, definitions), MOVEMENT_REQUESTED: movements}
+    return Service(NAME, handlers, sweeps=(release(gate), outbox.sweep(NAME)), prefetch=1_000)
+
+
+def _then_release(settle: _Settling, gate: Gate) -> Callable[[Sequence[Input], Connection], Handled]:
+    """Work on a set; and where it brought what others lacked, try those next."""
+
+    def work(inputs: Sequence[Input], connection: Connection) -> Handled:
+        settled = settle(inputs, connection, gate)
+        return Handled(settled.outputs, then=release(gate) if settled.woke else None)
+
+    return work

@@ -1,0 +1,184 @@
+"""Requested movements: allocated, refused, or kept waiting; a set at a time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection
+
+from services.receiving.decide import patience
+from services.receiving.decide.allocation import Accepted, Rejected, allocate
+from services.receiving.decide.case import Request
+from services.receiving.handlers.gate import NAME, Gate, Settled, conflict, log, newcomer, wake, who_waits
+from services.receiving.store import inbox, waiting
+from services.receiving.store.locking import lock_stock
+from services.receiving.store.saving import save_stock
+from services.receiving.store.waiting import Waiter
+from shared.contracts.codec import Malformed, decoder, digest, read, write
+from shared.contracts.envelope import Envelope, raw_movements
+from shared.contracts.movement import MOVEMENTS_LIMIT, MovementRequested
+from shared.contracts.registry import MOVEMENT_ALLOCATED, OUTCOME_ACCEPTED, OUTCOME_REJECTED
+from shared.parked import park
+from shared.quantities import ZERO
+from shared.service import Input, Key, Output
+
+_IDENTIFIER_LENGTH = 200
+
+
+class _Named(msgspec.Struct):
+    """The least of a movement: what names it, whatever else is wrong with it."""
+
+    id: str
+
+
+_movements = decoder(MovementRequested)
+_named = decoder(_Named)
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A request, and how it waits if it has to."""
+
+    request: Request
+    waiter: Waiter
+
+
+def read_movements(envelope: Envelope) -> list[Input]:
+    """The movements of an event; one whose fields are wrong but whose id is readable is kept, to be rejected."""
+    raw = raw_movements(envelope.data)
+    if len(raw) > MOVEMENTS_LIMIT:
+        raise Malformed(f"{len(raw)} movements in one message, {MOVEMENTS_LIMIT} at most")
+    source, trace = envelope.source, envelope.traceparent
+    return [Input(source, envelope.type, _request(source, bytes(each), trace), bytes(each), trace) for each in raw]
+
+
+def _request(source: str, raw: bytes, trace: str | None, attempt: int = 1) -> Request:
+    try:
+        movement = read(_movements, raw)
+    except Malformed as error:
+        identifier = read(_named, raw).id
+        if not 0 < len(identifier) <= _IDENTIFIER_LENGTH:
+            raise
+        return Request(source, identifier, digest(raw), problem=str(error), trace=trace, attempt=attempt)
+    return Request(source, movement.id, digest(movement), movement, trace=trace, attempt=attempt)
+
+
+def allocate_movements(inputs: Sequence[Input], connection: Connection, gate: Gate) -> Settled:
+    """Take or create the serials and batches that the requested movements need; answer each source."""
+    now = gate.clock()
+    asked: dict[Key, _Try] = {}
+    for each in inputs:
+        request: Request = each.value
+        asked.setdefault(_key(each), _Try(request, newcomer(each, request.id, request.digest, now)))
+    answered = inbox.answered_movements(connection, asked)
+    waits = waiting.waiting_digests(connection, asked)
+    _park_conflicts(connection, inputs, asked, answered, waits)
+    new = [each for key, each in asked.items() if key not in answered and key not in waits]
+    settled = _decide(connection, new, gate, now)
+    told = [output for key, each in answered.items() for output in _outputs(key, each.allocated, each.outcome)]
+    return Settled([*settled.outputs, *told], settled.woke)
+
+
+def try_again(waiters: Sequence[Waiter], connection: Connection, gate: Gate) -> Settled:
+    """Judge movements again that waited; one that another worker decided meanwhile just waits no longer."""
+    decided = inbox.answered_movements(connection, [each.key for each in waiters])
+    retried = {key for key, each in decided.items() if not each.accepted}
+    over = {each.key for each in waiters if each.key in decided and not (each.key in retried and each.attempt > 1)}
+    waiting.forget_waiting(connection, over)
+    tries = [
+        _Try(_request(each.source, each.request, each.trace, each.attempt), each)
+        for each in waiters
+        if each.key not in over
+    ]
+    return _decide(connection, tries, gate, gate.clock(), waited=True)
+
+
+def _park_conflicts(
+    connection: Connection,
+    inputs: Sequence[Input],
+    asked: Mapping[Key, _Try],
+    answered: Mapping[Key, inbox.Answered],
+    waits: Mapping[Key, bytes],
+) -> None:
+    known = {key: each.request.digest for key, each in asked.items()}
+    known |= waits
+    known |= {key: each.digest for key, each in answered.items()}
+    park(connection, NAME, [conflict(each, _key(each)) for each in inputs if each.value.digest != known[_key(each)]])
+
+
+def _decide(
+    connection: Connection, tries: Sequence[_Try], gate: Gate, now: datetime, *, waited: bool = False
+) -> Settled:
+    """Judge, write what was decided, keep waiting who may only be early, make due who lacked what came."""
+    if not tries:
+        return Settled()
+    requests = [each.request for each in tries]
+    stock = lock_stock(connection, requests, gate.limits)
+    decided = allocate(requests, stock, now, gate.limits)
+    accepted = [each for each in decided if isinstance(each, Accepted)]
+    save_stock(connection, stock, [event for each in accepted for event in each.events])
+    pairs = list(zip(tries, decided, strict=True))
+    refused = [(each.waiter, judged.outcome) for each, judged in pairs if isinstance(judged, Rejected)]
+    waits = who_waits(connection, refused, gate, now)
+    final = [(each, judged) for each, judged in pairs if each.waiter.key not in waits]
+    rows = [_row(each, judged) for each, judged in final]
+    inbox.save_movements(connection, rows)
+    if waited:
+        waiting.forget_waiting(connection, [(row.source, row.id) for row in rows])
+    for _, judged in final:
+        _note(judged)
+    woke = wake(connection, lambda: {lack for each in accepted for lack in _brought(each)}, now)
+    outputs = [output for row in rows for output in _outputs((row.source, row.id), row.allocated, row.outcome)]
+    return Settled(outputs, woke)
+
+
+def _brought(accepted: Accepted) -> list[str]:
+    """What others may have lacked until this movement was accepted."""
+    allocated = accepted.allocated
+    company = allocated.company
+    brought = [patience.movement_key(allocated.source, allocated.id)]
+    for leg in allocated.legs:
+        if leg.quantity > ZERO:
+            brought.append(patience.stock_key(company, leg.item, leg.warehouse))
+        if leg.quantity > ZERO and leg.batch is not None:
+            brought.append(patience.batch_key(company, leg.item, leg.batch))
+    brought += [patience.leaving_key(*event.key) for event in accepted.events if event.left]
+    return brought
+
+
+def _row(tried: _Try, judged: Accepted | Rejected) -> inbox.MovementRow:
+    request, outcome = judged.request, judged.outcome
+    allocated = judged.allocated if isinstance(judged, Accepted) else None
+    return inbox.MovementRow(
+        request.source,
+        request.id,
+        request.digest,
+        outcome.company,
+        request.movement.purpose if request.movement is not None else None,
+        outcome.recorded_at,
+        allocated.effective_at if allocated is not None else None,
+        write(allocated) if allocated is not None else None,
+        write(outcome),
+        request.attempt,
+        tried.waiter.request if allocated is None else None,
+    )
+
+
+def _outputs(key: Key, allocated: bytes | None, outcome: bytes) -> list[Output]:
+    if allocated is None:
+        return [Output(OUTCOME_REJECTED, *key, outcome)]
+    return [Output(MOVEMENT_ALLOCATED, *key, allocated), Output(OUTCOME_ACCEPTED, *key, outcome)]
+
+
+def _note(judged: Accepted | Rejected) -> None:
+    request = judged.request
+    if isinstance(judged, Accepted):
+        log.debug("accepted", source=request.source, id=request.id, trace=request.trace)
+    else:
+        codes = sorted({refusal.code for refusal in judged.outcome.reasons})
+        log.info("rejected", source=request.source, id=request.id, trace=request.trace, codes=codes)
+
+
+def _key(each: Input) -> Key:
+    return (each.value.source, each.value.id)

@@ -1,0 +1,137 @@
+"""Movements that wait in receiving: kept with what they lack, made due by whoever brings it, tried when due.
+
+Whoever tries a movement locks its row and skips those that another worker tries; whoever makes one due skips them as
+well. So nobody ever waits for these rows, and a movement that was just missed is tried again at its next interval.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from services.receiving.decide.patience import Wait
+from shared.db import columns, copy, query, run
+from shared.service import Key
+
+_KEYS = "(source, id) IN (SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[])))"
+_DIGESTS = f"SELECT source, id, digest FROM receiving.waiting WHERE {_KEYS}"
+_PATIENCE = "SELECT source, patience FROM receiving.source WHERE source = ANY(:source)"
+_DUE = """
+SELECT source, id, kind, digest, request, trace, attempt, tries, since FROM receiving.waiting
+WHERE due_at <= :now ORDER BY since, source, id LIMIT :limit FOR UPDATE SKIP LOCKED
+"""
+_KEEP = """
+INSERT INTO receiving.waiting (source, id, kind, digest, request, trace, attempt, tries, since, due_at, deadline)
+SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[]), cast(:kind AS text[]), cast(:digest AS bytea[]),
+    cast(:request AS bytea[]),
+    cast(:trace AS text[]), cast(:attempt AS integer[]), cast(:tries AS integer[]), cast(:since AS timestamptz[]),
+    cast(:due_at AS timestamptz[]), cast(:deadline AS timestamptz[]))
+ON CONFLICT (source, id) DO UPDATE SET
+    tries = excluded.tries, due_at = excluded.due_at, deadline = excluded.deadline
+"""
+_FORGET = f"DELETE FROM receiving.waiting WHERE {_KEYS}"
+_FORGET_LACKS = f"DELETE FROM receiving.waiting_for WHERE {_KEYS}"
+_ANY = "SELECT EXISTS (SELECT FROM receiving.waiting)"
+_WAKE = """
+UPDATE receiving.waiting SET due_at = :now WHERE due_at > :now AND (source, id) IN (
+    SELECT source, id FROM receiving.waiting WHERE (source, id) IN (
+        SELECT source, id FROM receiving.waiting_for WHERE lack = ANY(:lacks))
+    ORDER BY source, id FOR UPDATE SKIP LOCKED)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A movement, or a definition, that was refused `tries` times for what may still come; `request` is its JSON."""
+
+    source: str
+    id: str
+    kind: str
+    digest: bytes
+    request: bytes
+    trace: str | None
+    attempt: int
+    tries: int
+    since: datetime
+
+    @property
+    def key(self) -> Key:
+        """What names the movement for ever."""
+        return (self.source, self.id)
+
+
+def waiting_digests(connection: Connection, keys: Collection[Key]) -> dict[Key, bytes]:
+    """Those of these movements that wait, with the digests of what was asked."""
+    rows = query(connection, _DIGESTS, **columns(sorted(keys), "source id"))
+    return {(row.source, row.id): bytes(row.digest) for row in rows}
+
+
+def patience_of(connection: Connection, sources: Iterable[str], default: timedelta) -> Mapping[str, timedelta]:
+    """How long each of these sources lets its movements wait; `default` for one that was never defined."""
+    names = sorted(set(sources))
+    found = {row.source: timedelta(seconds=row.patience) for row in query(connection, _PATIENCE, source=names)}
+    return {name: found.get(name, default) for name in names}
+
+
+def due_waiters(connection: Connection, now: datetime, limit: int) -> list[Waiter]:
+    """The movements that are to be tried now, the oldest first; locked until the end of the transaction."""
+    rows = query(connection, _DUE, now=now, limit=limit)
+    return [
+        Waiter(
+            row.source,
+            row.id,
+            row.kind,
+            bytes(row.digest),
+            bytes(row.request),
+            row.trace,
+            row.attempt,
+            row.tries,
+            row.since,
+        )
+        for row in rows
+    ]
+
+
+def keep_waiting(connection: Connection, waits: Sequence[tuple[Waiter, Wait]]) -> None:
+    """Keep movements waiting: new ones, and those that were tried once more."""
+    if not waits:
+        return
+    ordered = sorted(waits, key=lambda each: each[0].key)
+    rows = [
+        (
+            *waiter.key,
+            waiter.kind,
+            waiter.digest,
+            waiter.request,
+            waiter.trace,
+            waiter.attempt,
+            waiter.tries,
+            waiter.since,
+            wait.due_at,
+            wait.deadline,
+        )
+        for waiter, wait in ordered
+    ]
+    run(connection, _KEEP, **columns(rows, "source id kind digest request trace attempt tries since due_at deadline"))
+    run(connection, _FORGET_LACKS, **columns([waiter.key for waiter, _ in ordered], "source id"))
+    lacks = ((lack, *waiter.key) for waiter, wait in ordered for lack in wait.lacks)
+    copy(connection, "receiving.waiting_for", "lack, source, id", lacks)
+
+
+def forget_waiting(connection: Connection, keys: Collection[Key]) -> None:
+    """These movements wait no longer."""
+    if keys:
+        lists = columns(sorted(keys), "source id")
+        run(connection, _FORGET_LACKS, **lists)
+        run(connection, _FORGET, **lists)
+
+
+def wake(connection: Connection, lacks: Collection[str], now: datetime) -> bool:
+    """Make due whoever lacks one of these; whether there was anyone."""
+    return bool(lacks) and run(connection, _WAKE, lacks=sorted(lacks), now=now) > 0
+
+
+def anyone_waits(connection: Connection) -> bool:
+    """Whether any movement waits at all."""
+    return bool(query(connection, _ANY)[0][0])

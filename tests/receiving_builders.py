@@ -1,0 +1,251 @@
+"""Builders for receiving: masters and requests with everything filled in that does not matter to a test.
+
+`Shop` asks the pure core, one movement after another on the stock that the others left; `Gate` asks the service on a
+PostgreSQL, as a worker would, and tries again where it met another worker.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine
+
+from services.receiving import handlers
+from services.receiving.decide.allocation import Accepted, Rejected, allocate
+from services.receiving.decide.case import Limits, Request
+from services.receiving.decide.stock import Company, Item, Stock, Warehouse
+from shared.contracts.codec import decoder, digest, read
+from shared.contracts.envelope import read_envelope, write_event
+from shared.contracts.movement import MovementAllocated, MovementRequested, RequestedLine
+from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
+from shared.contracts.registry import MOVEMENT_ALLOCATED, MOVEMENT_REQUESTED, OUTCOME_ACCEPTED, OUTCOME_REJECTED
+from shared.db import Contended, open_engine, transaction
+from shared.outbox import remove
+from shared.purposes import BatchState, Method, Pick, Tracking
+from shared.quantities import Money, Quantity, Rate, plain
+from shared.service import Handled, Input, Output, Step
+from tests.builders import COMPANY, MORNING, SOURCE, Number
+
+EVENING = datetime(2026, 3, 2, 18, tzinfo=UTC)
+WAREHOUSES = {"north": "store", "south": "store", "on-the-way": "transit", "quarantine": "quarantine"}
+_NUMBERS: Mapping[str, type[Quantity] | type[Rate] | type[Money]] = {
+    "quantity": Quantity,
+    "rate": Rate,
+    "price": Rate,
+    "net": Money,
+}
+
+
+def company(code: str = COMPANY, **fields: Any) -> Company:
+    """A company in euros whose tills may be five minutes late."""
+    return Company(code, "EUR", 2, **{"lateness": timedelta(minutes=5), **fields})
+
+
+def item(code: str = "tea", **fields: Any) -> Item:
+    """An item of the shop; `tracking` and `pick` may be given by their names."""
+    kinds = {"tracking": Tracking, "pick": Pick, "valuation_method": Method}
+    return Item(COMPANY, code, **{name: kinds.get(name, lambda value: value)(value) for name, value in fields.items()})
+
+
+def line(what: str | None = None, quantity: Number | None = None, **fields: Any) -> RequestedLine:
+    """A line of a movement; numbers are given as one likes."""
+    given = {"item": what, "quantity": quantity, **fields}
+    numbers = {name: kind(str(given[name])) for name, kind in _NUMBERS.items() if given.get(name) is not None}
+    return RequestedLine(**{**given, **numbers})
+
+
+def comes(
+    what: str, quantity: Number | None = None, target: str = "north", rate: Number | None = "1", **f: Any
+) -> RequestedLine:
+    """A line that comes in."""
+    return line(what, quantity, target=target, rate=rate, **f)
+
+
+def goes(what: str, quantity: Number | None = None, source: str = "north", **fields: Any) -> RequestedLine:
+    """A line that leaves."""
+    return line(what, quantity, source=source, **fields)
+
+
+def moves(
+    what: str, quantity: Number | None = None, source: str = "north", target: str = "south", **f: Any
+) -> RequestedLine:
+    """A line of a transfer."""
+    return line(what, quantity, source=source, target=target, **f)
+
+
+def movement(purpose: str, *lines: RequestedLine, at: datetime = MORNING, **fields: Any) -> MovementRequested:
+    """A requested movement; its company follows from its warehouses."""
+    return MovementRequested(**{"id": "M1", "purpose": purpose, "posting_at": at, "lines": list(lines), **fields})
+
+
+def request(asked: MovementRequested, source: str = SOURCE) -> Request:
+    """A movement as the core is given it."""
+    return Request(source, asked.id, digest(asked), asked)
+
+
+class Shop:
+    """A company with these items and four warehouses, whose movements are judged by the pure core."""
+
+    def __init__(self, *items: Item, of: Company | None = None, limits: Limits | None = None) -> None:
+        self.company = of or company()
+        code = self.company.company
+        self.stock = Stock(
+            companies={code: self.company},
+            items={(each.company, each.item): each for each in items},
+            warehouses={(code, name): Warehouse(code, name, kind) for name, kind in WAREHOUSES.items()},
+        )
+        self.limits = limits or Limits()
+        self.now = EVENING
+        self._ids = count(1)
+
+    def ask(
+        self, purpose: str, *lines: RequestedLine, at: datetime | None = None, **fields: Any
+    ) -> Accepted | Rejected:
+        """Judge a movement; each is reported a second after the one before unless `at` says otherwise."""
+        number = next(self._ids)
+        moment = at or MORNING + timedelta(seconds=number)
+        asked = movement(purpose, *lines, at=moment, **{"id": f"M{number}", **fields})
+        return allocate([request(asked)], self.stock, self.now, self.limits)[0]
+
+    def accepted(self, purpose: str, *lines: RequestedLine, **fields: Any) -> Accepted:
+        """Judge a movement that nothing speaks against."""
+        judged = self.ask(purpose, *lines, **fields)
+        assert isinstance(judged, Accepted), reasons(judged)
+        return judged
+
+    def refused(self, purpose: str, *lines: RequestedLine, **fields: Any) -> list[tuple[str, int | None]]:
+        """Judge a movement that is refused: the codes with their lines."""
+        return reasons(self.ask(purpose, *lines, **fields))
+
+    def quantity(self, what: str, warehouse: str = "north") -> str:
+        """How much of an item stands in a warehouse."""
+        found = self.stock.bins.get((self.company.company, what, warehouse))
+        return plain(found.quantity) if found is not None else "0"
+
+    def hold(self, what: str, batch: str, state: BatchState = BatchState.HELD) -> None:
+        """Hold, recall or release a batch."""
+        key = (self.company.company, what, batch)
+        self.stock.batches[key] = self.stock.batches[key]._replace(state=state)
+
+
+def reasons(judged: Accepted | Rejected) -> list[tuple[str, int | None]]:
+    """The codes of a refusal with their lines, none for what was accepted."""
+    return [(each.code, each.line) for each in judged.outcome.reasons] if isinstance(judged, Rejected) else []
+
+
+def facts(judged: Accepted | Rejected, code: str) -> Mapping[str, str]:
+    """The facts of the first reason of a code."""
+    assert isinstance(judged, Rejected)
+    return next(each.facts for each in judged.outcome.reasons if each.code == code)
+
+
+def taken(judged: Accepted | Rejected) -> list[tuple[str | None, str]]:
+    """What an accepted movement took or brought: each portion's batch and quantity."""
+    assert isinstance(judged, Accepted), reasons(judged)
+    return [(each.batch, plain(each.quantity)) for each in judged.outcome.allocated]
+
+
+def serials(judged: Accepted | Rejected) -> list[str]:
+    """The serials that an accepted movement took, brought or made, in the order told."""
+    assert isinstance(judged, Accepted), reasons(judged)
+    return [number for each in judged.outcome.allocated for number in each.serials]
+
+
+_DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
+    MOVEMENT_ALLOCATED: decoder(MovementAllocated),
+    OUTCOME_ACCEPTED: decoder(OutcomeAccepted),
+    OUTCOME_REJECTED: decoder(OutcomeRejected),
+}
+
+
+def decoded(output: Output) -> Any:
+    """An output as its struct."""
+    return read(_DECODERS[output.kind], output.body)
+
+
+class Gate:
+    """One worker's receiving on a database; `now` is its clock. Nothing waits for what might still come."""
+
+    def __init__(self, engine: Engine, now: datetime = EVENING) -> None:
+        self.engine = engine
+        self.now = now
+        self.met = 0
+        self._service = handlers.service(lambda: self.now, Limits(patience=timedelta(0)))
+        self._ids = count(1)
+
+    def define(self, kind: str, source: str = SOURCE, **data: Any) -> OutcomeAccepted | OutcomeRejected:
+        """Send one definition (`item`, `batch.held`, ...); its outcome."""
+        dotted = kind if "." in kind else f"{kind}.defined"
+        event = write_event(f"{dotted}.v1", source, f"D{next(self._ids)}", msgspec.Raw(_json(data)))
+        outcome = decoded(self.send(event)[-1])
+        assert isinstance(outcome, OutcomeAccepted | OutcomeRejected)
+        return outcome
+
+    def ask(self, *asked: MovementRequested, source: str = SOURCE) -> list[OutcomeAccepted | OutcomeRejected]:
+        """Send movements as one set; the outcomes in the order asked."""
+        told = {each.id: decoded(each) for each in self.send(*events(asked, source)) if each.kind in _OUTCOMES}
+        return [told[each.id] for each in asked]
+
+    def send(self, *bodies: bytes) -> list[Output]:
+        """Work on events of one type as one set; what was published, also of what it released."""
+        envelopes = [read_envelope(body) for body in bodies]
+        handler = self._service.handlers[envelopes[0].type]
+        inputs: list[Input] = [each for envelope in envelopes for each in handler.read(envelope)]
+        published: list[Output] = []
+        following: Step | None = lambda connection: handler.work(inputs, connection)  # noqa: E731 - one step of several
+        while following is not None:
+            handled = self._insist(following)
+            published += handled.outputs
+            with transaction(self.engine) as connection:
+                remove(connection, "receiving", handled.released)
+            following = handled.then
+        return published
+
+    def _insist(self, step: Step) -> Handled:
+        while True:
+            try:
+                with transaction(self.engine) as connection:
+                    return step(connection)
+            except Contended:
+                self.met += 1
+
+
+_OUTCOMES = (OUTCOME_ACCEPTED, OUTCOME_REJECTED)
+
+
+def events(asked: Sequence[MovementRequested], source: str = SOURCE) -> list[bytes]:
+    """Movements as an upstream sends them, one event each."""
+    return [write_event(MOVEMENT_REQUESTED, source, f"event of {each.id}", each) for each in asked]
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(data, enc_hook=str)
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """An engine for as many workers as a test starts."""
+    engine = open_engine(url, max_overflow=16)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def define_shop(gate: Gate, *items: Mapping[str, Any]) -> None:
+    """Define the company, its warehouses and these items."""
+    assert isinstance(gate.define("company", company=COMPANY, currency="EUR"), OutcomeAccepted)
+    for name, kind in WAREHOUSES.items():
+        assert isinstance(gate.define("warehouse", company=COMPANY, warehouse=name, kind=kind), OutcomeAccepted)
+    for each in items:
+        told = gate.define("item", **{"company": COMPANY, "item": "tea", **each})
+        assert isinstance(told, OutcomeAccepted), told
+
+
+def quantities(values: Mapping[Any, Decimal]) -> dict[Any, str]:
+    """Quantities as people write them, without those of nothing."""
+    return {key: plain(value) for key, value in values.items() if value}

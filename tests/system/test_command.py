@@ -1,0 +1,381 @@
+"""The command `stockbook` as a user runs it: in processes of its own."""
+
+import csv
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from amqp.exceptions import NotFound
+from kombu import Connection  # type: ignore[attr-defined]  # kombu loads its names lazily
+from typer.testing import CliRunner
+
+from services.desk.cli import app
+from services.desk.cli.demo import self_check
+from services.desk.store import CompanyValue
+from shared.errors import StockbookError
+from shared.quantities import ZERO, Money
+from tests import servers
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+COMMAND = [sys.executable, "-c", "from services.desk.cli import main; main()"]
+SELF_CHECK = re.compile(r"self-check: OK — stock value (EUR [0-9,]+\.\d\d) = stock accounts (EUR [0-9,]+\.\d\d)")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours, without addresses and without a terminal's width."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STOCKBOOK_", "COLUMNS"))}
+    return kept | more
+
+
+def stockbook(
+    *arguments: str, given: str | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=given,
+        env=dict(env or environment()),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def succeeded(*arguments: str, given: str | None = None, env: Mapping[str, str] | None = None) -> str:
+    done = stockbook(*arguments, given=given, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """A folder for a server that may run as another user, who cannot enter pytest's own folders."""
+    folder = Path(tempfile.gettempdir()) / f"stockbook-test-{secrets.token_hex(4)}"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def shop(postgres: str) -> Iterator[dict[str, str]]:
+    """A database of this module's own with the examples in it; how to reach it."""
+    with servers.fresh_database(postgres) as url:
+        env = environment(STOCKBOOK_DATABASE_URL=url)
+        succeeded("migrate", env=env)
+        for file in sorted(EXAMPLES.glob("*/*.jsonl")):
+            succeeded("publish", str(file), env=env)
+        yield env
+
+
+def test_without_any_address_the_data_stay_in_the_data_folder() -> None:
+    with data_folder() as folder:
+        env = environment(STOCKBOOK_DATA=str(folder / "data"))
+        assert succeeded("publish", str(EXAMPLES / "skincare" / "1-masters.jsonl"), env=env).startswith("17 accepted")
+        assert len(rows(env, "batch-status")) == 5
+
+
+def rows(env: Mapping[str, str], *arguments: str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(succeeded("report", *arguments, "--format", "json", env=env))
+    return found
+
+
+@pytest.fixture(scope="module")
+def shown() -> str:
+    return succeeded("demo")
+
+
+def test_the_demo_ends_with_books_that_agree(shown: str) -> None:
+    last = SELF_CHECK.fullmatch(shown.splitlines()[-1])
+    assert last is not None
+    assert last[1] == last[2] == "EUR 6,442.37"
+
+
+def test_the_demo_fits_a_hundred_columns(shown: str) -> None:
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_the_demo_plays_the_same_every_time(shown: str) -> None:
+    assert succeeded("demo") == shown
+
+
+def test_the_demo_shows_what_was_refused_with_every_reason(shown: str) -> None:
+    refused = shown[shown.index("T1-000486") :]
+    assert all(code in refused for code in ("serial_not_here", "unknown_serial", "insufficient_stock", "money_unbal"))
+
+
+def test_the_demo_leaves_nothing_behind() -> None:
+    with data_folder() as folder:
+        succeeded("demo", env=environment(TMPDIR=str(folder)))
+        running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+        assert str(folder) not in running
+        assert list(folder.iterdir()) == []
+
+
+def test_books_that_disagree_fail_the_self_check() -> None:
+    value = CompanyValue("AMA", "Ama", "EUR", stock=Money("10"), accounts=Money("9.99"))
+    line, agreed = self_check([value], [])
+    assert not agreed
+    assert line.startswith("self-check: FAILED — stock value EUR 10.00, stock accounts EUR 9.99")
+
+
+def test_a_movement_that_was_not_finished_fails_the_self_check() -> None:
+    value = CompanyValue("AMA", "Ama", "EUR", stock=ZERO, accounts=ZERO)
+    assert self_check([value], [])[1]
+    line, agreed = self_check([value], [("till", "T-1")])
+    assert not agreed
+    assert line.endswith("till T-1 is not finished")
+
+
+def test_no_company_at_all_fails_the_self_check() -> None:
+    assert not self_check([], [])[1]
+
+
+def test_totals_of_two_currencies_are_kept_apart() -> None:
+    values = [
+        CompanyValue("A", "A", "EUR", Money("1"), Money("1")),
+        CompanyValue("B", "B", "USD", Money("2"), Money("2")),
+        CompanyValue("C", "C", "EUR", Money("3"), Money("3")),
+    ]
+    line, _ = self_check(values, [])
+    assert line == "self-check: OK — stock value EUR 4.00 + USD 2.00 = stock accounts EUR 4.00 + USD 2.00"
+
+
+def test_publish_tells_what_was_refused_and_why(shop: Mapping[str, str]) -> None:
+    told = succeeded("publish", str(EXAMPLES / "electronics" / "2-movements.jsonl"), env=shop)
+    assert "rejected volt-till-1 T1-000486\n  " in told
+    assert "\n  serial_not_here in line 1: item PHONE-PRO, serial 356938035643825" in told
+
+
+def test_publishing_a_file_again_changes_nothing(shop: Mapping[str, str]) -> None:
+    before = rows(shop, "stock-ledger")
+    succeeded("publish", str(EXAMPLES / "skincare" / "2-movements.jsonl"), env=shop)
+    assert rows(shop, "stock-ledger") == before
+
+
+def test_nothing_of_a_file_with_a_bad_line_is_sent_and_every_bad_line_is_named(shop: Mapping[str, str]) -> None:
+    good = '{"type": "company.defined.v1", "data": {"company": "NEW", "currency": "EUR"}}'
+    text = "\n".join(
+        [
+            good,
+            '{"type": "company.defined.v1", "data": {"company": "NEW", "currency": "euro"}}',
+            "",
+            "nonsense",
+            '{"type": "journal.posted.v1", "data": {}}',
+            '{"type": "movement.requested.v1", "data": {"id": "1", "purpose": "sale", "posting_at": "2026-01-01"}}',
+        ]
+    )
+    done = stockbook("publish", "-", given=text, env=shop)
+    assert done.returncode == 1
+    assert "nothing was sent" in done.stderr
+    assert [int(number) for number in re.findall(r"^-:(\d+):", done.stderr, re.MULTILINE)] == [2, 4, 5, 6]
+    assert "$.data.currency" in done.stderr or "$.currency" in done.stderr
+    assert "NEW" not in succeeded("report", "outcomes", "--format", "csv", env=shop)
+
+
+def test_a_file_can_be_checked_without_sending_it(shop: Mapping[str, str]) -> None:
+    given = '{"type": "company.defined.v1", "data": {"company": "CHECKED", "currency": "EUR"}}\n'
+    assert succeeded("publish", "-", "--check", given=given, env=shop) == "1 events, all well-formed\n"
+    assert "CHECKED" not in succeeded("report", "outcomes", "--format", "csv", env=shop)
+
+
+def test_short_events_speak_for_the_given_source(shop: Mapping[str, str]) -> None:
+    given = '{"type": "source.defined.v1", "data": {"source": "scanner"}}'
+    succeeded("publish", "-", "--source", "warehouse-7", given=given, env=shop)
+    assert any(row["source"] == "warehouse-7" for row in rows(shop, "outcomes"))
+
+
+def test_the_balance_as_of_a_day_leaves_out_what_came_later(shop: Mapping[str, str]) -> None:
+    filters = ("stock-balance", "--item", "CASE", "--as-of")
+    assert [row["quantity"] for row in rows(shop, *filters, "2026-01-07")] == ["30"]
+    assert [row["quantity"] for row in rows(shop, *filters, "2026-01-08")] == ["80"]
+    assert rows(shop, *filters, "2026-01-02T06:59:59") == []
+
+
+def test_the_balance_as_of_now_is_the_balance(shop: Mapping[str, str]) -> None:
+    now = {(row["item"], row["warehouse"]): row for row in rows(shop, "stock-balance")}
+    summed = {(row["item"], row["warehouse"]): row for row in rows(shop, "stock-balance", "--as-of", "2026-12-31")}
+    assert now == summed
+
+
+def test_the_ledger_ends_with_the_balance(shop: Mapping[str, str]) -> None:
+    balances = {(row["item"], row["warehouse"]): row["value"] for row in rows(shop, "stock-balance")}
+    last = {(row["item"], row["warehouse"]): row["value_after"] for row in rows(shop, "stock-ledger")}
+    assert last == balances
+
+
+def test_the_trial_balance_adds_up_to_zero(shop: Mapping[str, str]) -> None:
+    found = rows(shop, "trial-balance", "--company", "AMA")
+    assert sum((Money(row["balance"]) for row in found), ZERO) == ZERO
+    assert {row["company"] for row in found} == {"AMA"}
+
+
+def test_the_trial_balance_is_the_sum_of_the_journal(shop: Mapping[str, str]) -> None:
+    found = rows(shop, "journal", "--account", "cost_of_goods_sold")
+    total = sum((Money(row["debit"]) - Money(row["credit"]) for row in found), ZERO)
+    balances = rows(shop, "trial-balance", "--account", "cost_of_goods_sold")
+    assert total == sum((Money(row["balance"]) for row in balances), ZERO) == Money("4336.77")
+
+
+def test_one_serial_tells_its_whole_story(shop: Mapping[str, str]) -> None:
+    (found,) = rows(shop, "serial-status", "--serial", "356938035650104")
+    assert found["status"] == "delivered"
+    assert (found["supplier"], found["customer"]) == ("Pro Import", "City Clinic")
+    assert (found["supplier_document"], found["customer_document"]) == ("Pro Import 0088", "DN-2201")
+    assert found["warranty_until"] == "2028-01-20"
+
+
+def test_batches_come_with_their_expiry_and_origin(shop: Mapping[str, str]) -> None:
+    (found,) = rows(shop, "batch-balance", "--item", "ROSE-OIL", "--batch", "RO-8")
+    assert (found["quantity"], found["value"], found["expires_on"]) == ("0.35", "157.5", "2027-01-12")
+    assert (found["supplier"], found["supplier_batch"]) == ("Kazanlak Rose Distillery", "2026/003")
+
+
+def test_csv_has_a_header_and_a_line_a_row(shop: Mapping[str, str]) -> None:
+    text = succeeded("report", "batch-status", "--company", "AMA", "--format", "csv", env=shop)
+    found = list(csv.DictReader(io.StringIO(text)))
+    assert {row["batch"] for row in found} >= {"SB-2511", "RO-7", "ROSE-2026-001"}
+
+
+def test_what_is_pickable_comes_in_pick_order_and_the_rest_with_its_reason(shop: Mapping[str, str]) -> None:
+    told = succeeded("available", "CREAM-ROSE", "WORKSHOP", "--at", "2026-05-01", env=shop).splitlines()
+    assert told[0] == "140 pcs of CREAM-ROSE may be picked in WORKSHOP"
+    assert "ROSE-2026-002" in told[1]
+    assert told[2].strip() == "-  ROSE-2026-001: 96, expires 2026-07-15, not pickable: batch_held"
+
+
+def test_the_moment_decides_what_has_expired(shop: Mapping[str, str]) -> None:
+    arguments = ("available", "CREAM-CALENDULA", "SHOP", "--at")
+    assert succeeded(*arguments, "2026-03-16", env=shop).startswith("8 pcs")
+    expired = succeeded(*arguments, "2026-03-17", env=shop)
+    assert expired.startswith("0 pcs")
+    assert "batch_expired" in expired
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("report", "nope"), "there is no such report"),
+        (("report", "journal", "--batch", "B1"), "the report takes no such filter"),
+        (("report", "journal", "--as-of", "yesterday"), "a time looks like"),
+        (("available", "CASE", "NOWHERE"), "there is no such warehouse"),
+        (("available", "NOTHING", "SHOP"), "no such item"),
+        (("publish", "no-such-file.jsonl"), "there is no such file"),
+        (("conform", "no-such-folder"), "there are no scenarios here"),
+        (("demo", "no-such-folder"), "there are no examples here"),
+    ],
+)
+def test_an_error_says_what_is_wrong(arguments: tuple[str, ...], message: str, shop: Mapping[str, str]) -> None:
+    done = CliRunner().invoke(app, list(arguments), env=dict(shop))
+    assert isinstance(done.exception, StockbookError)
+    assert str(done.exception).startswith(message)
+
+
+def test_an_error_is_one_line_on_standard_error() -> None:
+    done = stockbook("report", "nope")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert re.fullmatch(r"stockbook: there is no such report \(.*\)\n", done.stderr)
+
+
+def test_every_command_has_help() -> None:
+    for command in app.registered_commands:
+        told = CliRunner().invoke(app, [str(command.name), "--help"], prog_name="stockbook")
+        assert f"Usage: stockbook {command.name}" in told.stdout
+
+
+def test_a_worker_alone_refuses_to_run_without_a_broker() -> None:
+    done = stockbook("run", "ledger")
+    assert done.returncode == 1
+    assert "STOCKBOOK_BROKER_URL" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_all_workers_stop_at_a_signal(number: signal.Signals) -> None:
+    with data_folder() as folder:
+        env = environment(STOCKBOOK_DATA=str(folder / "data"))
+        process = subprocess.Popen([*COMMAND, "run", "all"], env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        told = [process.stderr.readline() for _ in range(4)]
+        process.send_signal(number)
+        rest = process.communicate(timeout=30)[1]
+    assert "STOCKBOOK_BROKER_URL" in told[0]
+    assert process.returncode == 0
+    assert rest.count('"stopped"') == 3
+
+
+def test_a_database_that_lacks_migrations_is_refused_until_it_is_migrated(postgres: str) -> None:
+    with servers.fresh_database(postgres) as url:
+        env = environment(STOCKBOOK_DATABASE_URL=url)
+        refused = stockbook("report", "stock-balance", env=env)
+        assert refused.returncode == 1
+        assert "stockbook migrate" in refused.stderr
+        assert "applied ledger/0001-ledger.sql" in succeeded("migrate", env=env)
+        assert succeeded("migrate", env=env) == "the database is up to date\n"
+        assert succeeded("report", "stock-balance", "--format", "json", env=env).split() == ["[", "]"]
+
+
+def test_events_published_to_rabbitmq_are_worked_on_by_workers_elsewhere(database: str, vhost_url: str) -> None:
+    env = environment(STOCKBOOK_DATABASE_URL=database, STOCKBOOK_BROKER_URL=vhost_url)
+    workers = subprocess.Popen([*COMMAND, "run", "all"], env=env, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        for file in sorted((EXAMPLES / "skincare").glob("*.jsonl")):
+            assert succeeded("publish", str(file), env=env).endswith("events published\n")
+        servers.wait_until(lambda: _is_booked(env, "DN-403"), "the last delivery in the journal")
+    finally:
+        workers.terminate()
+        assert workers.wait(timeout=30) == 0
+
+
+def _is_booked(env: Mapping[str, str], movement: str) -> bool:
+    return any(row["id"] == movement for row in rows(env, "journal", "--company", "AMA"))
+
+
+def test_the_documented_listener_hears_what_becomes_of_the_documented_event(database: str, vhost_url: str) -> None:
+    page = (ROOT / "docs" / "publishing.md").read_text("utf-8").replace("amqp://guest:guest@127.0.0.1//", vhost_url)
+    publisher, listener = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    env = environment(STOCKBOOK_DATABASE_URL=database, STOCKBOOK_BROKER_URL=vhost_url, PYTHONUNBUFFERED="1")
+    impatient = '{"type": "source.defined.v1", "data": {"source": "till-1", "patience": 0}}'
+    started: list[subprocess.Popen[str]] = []
+    try:
+        started.append(subprocess.Popen([*COMMAND, "run", "all"], env=env, cwd=ROOT, text=True))
+        succeeded("publish", "-", given=impatient, env=env)
+        started.append(subprocess.Popen([sys.executable, "-c", listener], stdout=subprocess.PIPE, text=True, env=env))
+        servers.wait_until(lambda: _listens(vhost_url, "till-1.outcomes"), "a bound listener")
+        subprocess.run([sys.executable, "-c", publisher], check=True, timeout=30)
+        assert started[1].stdout is not None
+        assert started[1].stdout.readline() == "T1-000481 refused: unknown_company None {'company': 'VOLT'}\n"
+    finally:
+        for process in started:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+def _listens(url: str, queue: str) -> bool:
+    """Whether a queue is there and has a consumer."""
+    with Connection(url) as connection:
+        try:
+            return bool(connection.channel().queue_declare(queue, passive=True).consumer_count)
+        except NotFound:
+            return False
+
+
+def test_scenarios_conform_over_rabbitmq_too(database: str, vhost_url: str) -> None:
+    env = environment(STOCKBOOK_DATABASE_URL=database, STOCKBOOK_BROKER_URL=vhost_url)
+    told = succeeded("conform", str(ROOT / "tests" / "conformance"), env=env)
+    assert re.fullmatch(r"\d+ passed, 0 failed, \d+ pending", told.splitlines()[-1])

@@ -1,0 +1,87 @@
+"""When a movement takes effect: lateness, days in a time zone, what lies too far ahead or behind."""
+
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+
+from services.receiving.decide.moment import business_day, moment
+from services.receiving.decide.stock import NEVER
+from tests.receiving_builders import company
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+LATENESS = timedelta(minutes=5)
+SHOP = company()
+LISBON_SUMMER = company(time_zone="Europe/Lisbon")
+TOKYO = company(time_zone="Asia/Tokyo")
+
+
+def codes(posting_at: datetime, last_at: datetime = NEVER, now: datetime = NOON, of: object = None) -> list[str]:
+    return [each.code for each in moment(posting_at, last_at, of or SHOP, now).reasons]  # type: ignore[arg-type]
+
+
+def test_a_movement_takes_effect_when_it_was_reported_to_have_happened() -> None:
+    judged = moment(NOON - 3 * SECOND, NOON - 4 * SECOND, SHOP, NOON)
+    assert (judged.effective_at, judged.day, judged.reasons) == (NOON - 3 * SECOND, date(2026, 3, 2), ())
+
+
+def test_a_movement_at_the_very_moment_of_the_last_is_not_late() -> None:
+    assert moment(NOON, NOON, SHOP, NOON).effective_at == NOON
+
+
+@pytest.mark.parametrize("late", [SECOND, LATENESS])
+def test_a_movement_late_by_no_more_than_the_lateness_takes_effect_at_the_last_moment(late: timedelta) -> None:
+    judged = moment(NOON - late, NOON, SHOP, NOON)
+    assert (judged.effective_at, judged.reasons) == (NOON, ())
+
+
+def test_a_movement_late_by_more_than_the_lateness_is_back_dating() -> None:
+    judged = moment(NOON - LATENESS - SECOND, NOON, SHOP, NOON)
+    assert [each.code for each in judged.reasons] == ["back_dating_unsupported"]
+    assert judged.reasons[0].facts == {"posting_at": "2026-03-02T11:54:59+00:00", "last_at": "2026-03-02T12:00:00+00:00"}
+
+
+def test_a_movement_late_over_midnight_is_back_dating_however_little_it_is_late() -> None:
+    midnight = datetime(2026, 3, 2, tzinfo=UTC)
+    assert codes(midnight - SECOND, midnight) == ["back_dating_unsupported"]
+    assert codes(midnight, midnight + SECOND) == []
+
+
+def test_midnight_is_that_of_the_companys_time_zone() -> None:
+    midnight_in_tokyo = datetime(2026, 3, 1, 15, tzinfo=UTC)
+    assert codes(midnight_in_tokyo - SECOND, midnight_in_tokyo, of=TOKYO) == ["back_dating_unsupported"]
+    midnight_in_utc = datetime(2026, 3, 2, tzinfo=UTC)
+    assert codes(midnight_in_utc - SECOND, midnight_in_utc, of=TOKYO) == []
+
+
+def test_the_posting_day_is_that_of_the_companys_time_zone_in_summer_too() -> None:
+    half_past_eleven = datetime(2026, 7, 1, 23, 30, tzinfo=UTC)
+    assert moment(half_past_eleven, NEVER, LISBON_SUMMER, half_past_eleven).day == date(2026, 7, 2)
+    in_winter = half_past_eleven.replace(month=1)
+    assert moment(in_winter, NEVER, LISBON_SUMMER, in_winter).day == date(2026, 1, 1)
+
+
+def test_a_time_written_with_another_offset_is_the_same_moment() -> None:
+    abroad = NOON.astimezone(timezone(timedelta(hours=14)))
+    assert moment(abroad, NOON, SHOP, NOON).effective_at == NOON
+    assert business_day(abroad, SHOP) == date(2026, 3, 2)
+
+
+def test_a_movement_ahead_of_the_clock_is_taken_up_to_the_lateness_and_refused_beyond_it() -> None:
+    assert codes(NOON + LATENESS) == []
+    assert codes(NOON + LATENESS + SECOND) == ["posting_in_future"]
+
+
+def test_the_day_on_which_the_books_open_is_open_and_the_day_before_is_closed() -> None:
+    opened = company(open_from=date(2026, 3, 2))
+    assert codes(datetime(2026, 3, 2, tzinfo=UTC), of=opened) == []
+    assert codes(datetime(2026, 3, 1, 23, 59, tzinfo=UTC), of=opened) == ["period_closed"]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Lima"])
+def test_the_ends_of_the_calendar_are_judged_like_any_other_time(zone: str) -> None:
+    of = company(time_zone=zone)
+    assert codes(datetime(9999, 12, 31, 23, 59, tzinfo=UTC), of=of) == ["posting_in_future"]
+    assert codes(datetime(1, 1, 1, 0, 1, tzinfo=UTC), NOON, of=of) == ["back_dating_unsupported"]
+    before_the_first = datetime(1, 1, 1, tzinfo=timezone(timedelta(minutes=4)))
+    assert moment(before_the_first, NEVER, of, NOON).effective_at == NEVER

@@ -1,0 +1,247 @@
+"""Every reason for a refusal: it is given in the case that it is for, with the facts that its page promises."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.receiving.decide.allocation import Rejected, allocate
+from services.receiving.decide.case import Limits, Request
+from services.receiving.decide.masters import Known, judge
+from services.receiving.decide.stock import Batch, Stock, Warehouse
+from shared.contracts import masters
+from shared.contracts.movement import AdditionalCost, Reference, RequestedLine, Tender, TicketMoney
+from shared.purposes import AccountKind, BatchState, Method, Role, Tracking
+from shared.quantities import Money, Quantity, Rate
+from tests.builders import MORNING
+from tests.receiving_builders import EVENING, Shop, comes, company, goes, item, line, moves
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "reasons.md"
+SOURCES = ROOT / "services" / "receiving"
+ROW = re.compile(r"^\| `(?P<code>\w+)` \| (?P<meaning>[^|]+) \| (?P<facts>[^|]*) \| (?P<advice>[^|]+) \|$")
+CALLS = {"refuse", "_reason", "Reason"}
+# Codes that are put together where they are given.
+PUT_TOGETHER = {
+    "f'{side}_missing'": {"source_missing", "target_missing"},
+    "f'{side}_not_allowed'": {"source_not_allowed", "target_not_allowed"},
+    "f'{name}_fixed'": {"tracking_fixed", "unit_fixed", "valuation_method_fixed"},
+    "code": {"batch_expired", "batch_held", "batch_recalled"},
+}
+
+DAY = timedelta(days=1)
+CREAM = item("cream", tracking="batch", create_batches_on_receipt=True)
+PHONE = item("phone", tracking="serial", create_batches_on_receipt=True)
+TEA = item("tea", whole_units=True, units={"crumb": Decimal("0.0000001")})
+
+
+def shop(**fields: Any) -> Shop:
+    """Ten tea, a cream in each of three batches, two phones, the first of a batch; a twin company next door."""
+    of = Shop(TEA, CREAM, PHONE, item("gone", disabled=True), item("tin", tracking="batch"), **fields)
+    of.accepted(
+        "opening_stock",
+        comes("tea", 10),
+        comes("cream", 1, batch="FREE"),
+        comes("cream", 1, batch="OLD", expires_on=MORNING.date() - DAY),
+        comes("cream", 1, batch="STOPPED"),
+        comes("phone", serials="S1", batch="P1"),
+        comes("phone", serials="S2"),
+    )
+    of.stock.companies["twin"] = company("twin")
+    of.stock.warehouses["twin", "abroad"] = Warehouse("twin", "abroad")
+    return of
+
+
+def asked(purpose: str, *lines: RequestedLine, **fields: Any) -> Callable[[], Mapping[str, Mapping[str, str]]]:
+    return lambda: _told(shop(), purpose, *lines, **fields)
+
+
+def _told(of: Shop, purpose: str, *lines: RequestedLine, **fields: Any) -> Mapping[str, Mapping[str, str]]:
+    judged = of.ask(purpose, *lines, **{"company": "shop", **fields})
+    assert isinstance(judged, Rejected)
+    return {each.code: each.facts for each in judged.outcome.reasons}
+
+
+def defined(definition: masters.Master, **known: Any) -> Callable[[], Mapping[str, Mapping[str, str]]]:
+    of = Known(**{"companies": {"shop": company()}, "items": {("shop", "tea"): TEA}, **known})
+    return lambda: {each.code: each.facts for each in judge(definition, of)}
+
+
+def tea(**fields: Any) -> masters.ItemDefined:
+    return masters.ItemDefined(**{"company": "shop", "item": "tea", **fields})
+
+
+def _held(state: BatchState) -> Mapping[str, Mapping[str, str]]:
+    of = shop()
+    of.hold("cream", "STOPPED", state)
+    return _told(of, "delivery", goes("cream", 1, batch="STOPPED"))
+
+
+def _reserved() -> Mapping[str, Mapping[str, str]]:
+    of = shop()
+    key = ("shop", "phone", "S1")
+    of.stock.serials[key] = of.stock.serials[key]._replace(reserved_for="order 7")
+    return _told(of, "delivery", goes("phone", serials="S1"))
+
+
+def _not_reusable() -> Mapping[str, Mapping[str, str]]:
+    of = shop()
+    of.accepted("delivery", goes("phone", serials="S1"))
+    of.stock.items["shop", "phone"] = item("phone", tracking="serial", reuse_serials=False)
+    return _told(of, "material_receipt", comes("phone", serials="S1"))
+
+
+def _recorded_otherwise() -> Mapping[str, Mapping[str, str]]:
+    of = shop()
+    of.stock.batches["shop", "cream", "FREE"] = Batch(expires_on=date(2030, 1, 1))
+    return _told(of, "opening_stock", comes("cream", 1, batch="FREE", expires_on=date(2030, 1, 2)))
+
+
+def _malformed() -> Mapping[str, Mapping[str, str]]:
+    judged = allocate([Request("till", "M1", b"", problem="wrong")], Stock(), EVENING, Limits())[0]
+    assert isinstance(judged, Rejected)
+    return {each.code: each.facts for each in judged.outcome.reasons}
+
+
+def _paid(*tenders: Tender, rounding: str | None = None) -> TicketMoney:
+    return TicketMoney(tenders=list(tenders), rounding=None if rounding is None else Money(rounding))
+
+
+MOVED = {"items_moved": {("shop", "tea")}}
+ACCOUNTS = {"companies": {"shop": company(accounts={"7000": AccountKind.EXPENSE, "1400": AccountKind.ASSET})}}
+BOTH_DAYS = {"manufactured_on": date(2026, 3, 2), "expires_on": date(2026, 3, 1)}
+CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
+    ("account_fixed", asked("opening_stock", comes("tea", 1), difference_account="write_off")),
+    ("account_of_wrong_kind", defined(masters.WarehouseDefined(company="shop", warehouse="n", account="7000"), **ACCOUNTS)),
+    ("additional_costs_unsupported", asked("delivery", additional_costs=[AdditionalCost(amount=Money("1"))])),
+    ("against_not_allowed", asked("delivery", against=Reference(id="M0"))),
+    ("amount_too_large", asked("opening_stock", comes("tea", "999999999999", rate="999999999999"))),
+    ("back_dating_unsupported", asked("delivery", goes("tea", 1), at=MORNING - DAY)),
+    ("batch_differs", _recorded_otherwise),
+    ("batch_expired", asked("delivery", goes("cream", 1, batch="OLD"))),
+    ("batch_held", lambda: _held(BatchState.HELD)),
+    ("batch_missing", asked("opening_stock", comes("tin", 1))),
+    ("batch_recalled", lambda: _held(BatchState.RECALLED)),
+    ("batch_too_long", asked("opening_stock", comes("cream", 1, batch="B" * 141))),
+    ("companies_mixed", asked("material_transfer", moves("tea", 1, "north", "abroad"))),
+    ("company_missing", asked("delivery", goes("tea", 1, "nowhere"), company=None)),
+    ("currency_fixed", defined(masters.CompanyDefined(company="shop", currency="USD"), **MOVED)),
+    ("dry_run_unsupported", asked("delivery", dry_run=True)),
+    ("expires_before_made", asked("opening_stock", comes("cream", 1, batch="NEW", **BOTH_DAYS))),
+    ("insufficient_stock", asked("delivery", goes("tea", 11))),
+    ("item_disabled", asked("opening_stock", comes("gone", 1))),
+    ("item_missing", asked("opening_stock", line(quantity=1, target="north"))),
+    ("line_repeated", asked("delivery", goes("tea", 1, line=3), goes("tea", 1, line=3))),
+    ("malformed", _malformed),
+    ("money_not_allowed", asked("delivery", goes("tea", 1), money=_paid())),
+    ("money_unbalanced", asked("sale", goes("tea", 1, net="2"), money=_paid(Tender(kind="cash", amount=Money("1"))))),
+    ("negative_stock_of_tracked", defined(tea(tracking=Tracking.BATCH, allow_negative_stock=True))),
+    ("no_lines", asked("delivery")),
+    ("not_tracked", asked("opening_stock", comes("tea", 1, serials="S1"))),
+    ("one_tracking_only", defined(tea(tracking=Tracking.BATCH, serial_series="S.#"))),
+    ("opening_not_allowed", asked("delivery", opening=True)),
+    ("period_closed", lambda: _told(shop(of=company(open_from=MORNING.date())), "delivery", at=MORNING - DAY)),
+    ("posting_in_future", asked("delivery", goes("tea", 1), at=EVENING + DAY)),
+    ("price_missing", asked("sale", goes("tea", 1))),
+    ("price_negative", asked("sale", goes("tea", 1, price="-1"))),
+    ("quantity_missing", asked("delivery", goes("tea"))),
+    ("quantity_not_positive", asked("delivery", goes("tea", 0))),
+    ("quantity_too_large", asked("opening_stock", comes("tea", "999999999999"))),
+    ("quantity_too_small", asked("delivery", goes("tea", 1, unit="crumb"))),
+    ("rate_missing", asked("opening_stock", comes("tea", 1, "south", None))),
+    ("rate_negative", asked("opening_stock", comes("tea", 1, rate="-1"))),
+    ("same_warehouse", asked("material_transfer", moves("tea", 1, "north", "north"))),
+    ("scan_unsupported", asked("delivery", goes("tea", 1, scan="0950"))),
+    ("serial_count_mismatch", asked("delivery", goes("phone", 2, serials="S1"))),
+    ("serial_in_stock", asked("opening_stock", comes("phone", serials="S1"))),
+    ("serial_not_here", asked("delivery", goes("phone", None, "south", serials="S1"))),
+    ("serial_not_reusable", _not_reusable),
+    ("serial_of_another_batch", asked("delivery", goes("phone", serials="S1,S2", batch="P1"))),
+    ("serial_repeated", asked("delivery", goes("phone", serials="S1,S1"))),
+    ("serial_reserved", _reserved),
+    ("serial_too_long", asked("opening_stock", comes("phone", serials="S" * 141))),
+    ("serials_missing", asked("opening_stock", comes("phone", 1))),
+    ("series_too_long", defined(tea(tracking=Tracking.SERIAL, serial_series="S" * 101))),
+    ("source_missing", asked("delivery", line("tea", 1))),
+    ("source_not_allowed", asked("opening_stock", comes("tea", 1, source="south"))),
+    ("target_missing", asked("opening_stock", line("tea", 1, rate="1"))),
+    ("target_not_allowed", asked("delivery", goes("tea", 1, target="south"))),
+    ("tender_without_account", asked("sale", goes("tea", 1, net="1"), money=_paid(Tender(amount=Money("1"))))),
+    ("too_many_lines", lambda: _told(shop(limits=Limits(lines=6)), "delivery", *[goes("tea", 1)] * 7)),
+    ("too_many_places", asked("sale", goes("tea", 1, net="1.001"))),
+    ("too_many_serials", lambda: _told(shop(limits=Limits(serials=1)), "delivery", goes("phone", 2))),
+    ("tracking_fixed", defined(tea(tracking=Tracking.BATCH), **MOVED)),
+    ("unit_factor_not_positive", defined(tea(units={"box": Quantity("0")}))),
+    ("unit_fixed", defined(tea(unit="kg"), **MOVED)),
+    ("unknown_account", asked("material_issue", goes("tea", 1), difference_account="ghost")),
+    ("unknown_batch", asked("delivery", goes("cream", 1, batch="GHOST"))),
+    ("unknown_company", asked("delivery", company="ghost")),
+    ("unknown_item", asked("delivery", goes("ghost", 1))),
+    ("unknown_purpose", asked("theft", goes("tea", 1))),
+    ("unknown_serial", asked("delivery", goes("phone", serials="S9"))),
+    ("unknown_time_zone", defined(masters.CompanyDefined(company="shop", currency="EUR", time_zone="Mars"))),
+    ("unknown_unit", asked("delivery", goes("tea", 1, unit="barrel"))),
+    ("unknown_warehouse", asked("delivery", goes("tea", 1, "nowhere"))),
+    ("valuation_method_fixed", defined(tea(valuation_method=Method.LIFO), **MOVED)),
+    ("warehouse_not_allowed", defined(masters.SerialDefined(company="shop", item="tea", serial="S", warehouse="n"))),
+    ("whole_quantity_required", asked("opening_stock", comes("tea", "0.5"))),
+    ("account_fixed", defined(
+        masters.WarehouseDefined(company="shop", warehouse="n", account="1400"),
+        warehouses_moved={("shop", "n")},
+        warehouse_accounts={("shop", "n"): "stock"},
+        **ACCOUNTS,
+    )),
+    ("batch_missing", defined(masters.BatchDefined(company="shop", item="tea", batch=" "))),
+    ("expires_before_made", defined(masters.BatchDefined(company="shop", item="tea", batch="B", **BOTH_DAYS))),
+    ("rate_negative", defined(tea(standard_rate=Rate("-1")))),
+    ("unknown_account", defined(masters.AccountsDefined(company="shop", roles={Role.STOCK: "ghost"}))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "provoke"), CASES, ids=lambda each: each if isinstance(each, str) else "")
+def test_a_reason_is_given_in_its_case_with_the_facts_that_its_page_promises(
+    code: str, provoke: Callable[[], Mapping[str, Mapping[str, str]]]
+) -> None:
+    told = provoke()
+    assert code in told
+    assert set(told[code]) <= set(re.findall(r"`(\w+)`", _page()[code]["facts"]))
+
+
+def test_every_reason_that_the_source_can_give_stands_on_the_page() -> None:
+    assert sorted(_codes() - set(_page())) == []
+
+
+def test_the_page_names_no_reason_that_is_never_given() -> None:
+    assert sorted(set(_page()) - _codes()) == []
+
+
+def test_every_reason_is_told_with_a_meaning_and_with_what_to_do() -> None:
+    assert [code for code, row in _page().items() if len(row["meaning"]) < 10 or len(row["advice"]) < 5] == []
+
+
+def _page() -> dict[str, dict[str, str]]:
+    rows = (ROW.match(text) for text in PAGE.read_text(encoding="utf-8").splitlines())
+    return {row["code"]: row.groupdict() for row in rows if row is not None}
+
+
+def _codes() -> set[str]:
+    """The codes in all calls that give a reason."""
+    found: set[str] = set()
+    for path in SOURCES.glob("**/*.py"):
+        for call in _calls(ast.parse(path.read_text(encoding="utf-8"))):
+            first = call.args[0]
+            found |= {first.value} if isinstance(first, ast.Constant) else PUT_TOGETHER.get(ast.unparse(first), set())
+    return {str(code) for code in found}
+
+
+def _calls(tree: ast.Module) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args:
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in CALLS:
+                yield node
