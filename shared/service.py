@@ -48,12 +48,14 @@ class Handled:
     """What a transaction leaves to do once it is committed.
 
     `outputs` are published, and confirmed, before the inputs are acknowledged. `released` are the keys of outputs that
-    also stand in the outbox, and leave it once they are confirmed. `then` is the next transaction, if there is more.
+    also stand in the outbox, and leave it once they are confirmed. `then` is the next transaction, if there is more;
+    `otherwise` says what to do in its place where it fails for good, so that one bad movement does not stop the others.
     """
 
     outputs: Sequence[Output] = ()
     released: Sequence[Key] = ()
     then: "Step | None" = None
+    otherwise: "Callable[[Exception], Step] | None" = None
 
 
 Step = Callable[[Connection], Handled]
@@ -68,13 +70,18 @@ class Handler:
     work: Callable[[Sequence[Input], Connection], Handled]
 
 
+GiveUp = Callable[[Input, Exception, Connection], None]
+"""Puts aside, in its transaction, an input that cannot be worked on even alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A worker service: its name is that of its queue and of its schema.
 
     `sweeps` are steps that run when a worker starts and every few seconds: they repair what a crash left half done.
     `prefetch` is how many messages a worker holds; those between services are frames of many movements. Messages of
-    more than `message_limit` bytes are parked: that is for the gate, what was accepted there is always taken.
+    more than `message_limit` bytes are parked: that is for the gate, what was accepted there is always taken. An input
+    that cannot be worked on even alone is parked, unless the service has its own way to `give_up`.
     """
 
     name: str
@@ -82,6 +89,7 @@ class Service:
     sweeps: Sequence[Step] = ()
     prefetch: int = 16
     message_limit: int | None = None
+    give_up: GiveUp | None = None
 
 
 def movement_reader(struct: type[Contract]) -> Callable[[Envelope], list[Input]]:

@@ -184,25 +184,47 @@ class Worker:
         return Handled()
 
     def _give_up(self, portion: _Portion, error: Exception) -> None:
-        """Park the one input: later movements of its bins wait for it, all others go on."""
+        """Put the one input aside, in its service's own way or by parking it; all others go on."""
         spoiled = portion.inputs[0]
         reason = "invariant_broken" if isinstance(error, InvariantBroken) else "unprocessable"
         kind, source, name = spoiled.kind, spoiled.source, spoiled.id
         self._log.error(reason, kind=kind, source=source, id=name, trace=spoiled.trace, exc_info=error)
         row = Parked(reason, f"{type(error).__name__}: {error}", spoiled.raw, kind, source, name)
-        self._insist(self._commit, partial(self._park, [*portion.parked, row]))
+        aside = [] if self._is_put_aside(spoiled, error) else [row]
+        self._insist(self._commit, partial(self._park, [*portion.parked, *aside]))
+
+    def _is_put_aside(self, spoiled: Input, error: Exception) -> bool:
+        """Whether the service has a way of its own to keep the input, and it works."""
+        give_up = self._service.give_up
+        if give_up is None:
+            return False
+
+        def step(connection: Connection) -> Handled:
+            give_up(spoiled, error, connection)
+            return Handled()
+
+        try:
+            self._insist(self._commit, step)
+        except (Retryable, Fatal):
+            raise
+        except Exception as further:  # noqa: BLE001 - then it is parked
+            self._log.error("not put aside", source=spoiled.source, id=spoiled.id, exc_info=further)
+            return False
+        return True
 
     def _follow(self, step: Step | None) -> None:
         """A step, and those that follow from it. What stops it stops nothing else: the sweeps take it up again."""
-        try:
-            while step is not None:
+        otherwise: Callable[[Exception], Step] | None = None
+        while step is not None:
+            try:
                 handled = self._insist(self._commit, step)
-                self._emit(handled)
-                step = handled.then
-        except (Retryable, Fatal):
-            raise
-        except Exception as error:  # noqa: BLE001 - as above
-            self._log.error("step failed", exc_info=error)
+            except (Retryable, Fatal):
+                raise
+            except Exception as error:  # noqa: BLE001 - as above
+                self._log.error("step failed", exc_info=error)
+                handled = Handled(then=otherwise(error) if otherwise is not None else None)
+            self._emit(handled)
+            step, otherwise = handled.then, handled.otherwise
 
     def _emit(self, handled: Handled) -> None:
         """What was committed is published, confirmed, and taken out of the outbox."""

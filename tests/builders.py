@@ -1,12 +1,17 @@
 """Builders: movements as the services hand them on, with everything filled in that does not matter to a test.
 
-`Receiving` numbers movements as the gate would, so that a test names only what moves.
+`Receiving` numbers movements as the gate would, so that a test names only what moves. Behind it stands what carries
+out a handler's steps as a worker would, and holds a transaction open for as long as a test wants it.
 """
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -16,13 +21,14 @@ from shared.contracts.codec import write
 from shared.contracts.movement import BinStamp, Leg, MovementAllocated
 from shared.contracts.registry import MOVEMENT_ALLOCATED
 from shared.contracts.stock import MovementPosted
-from shared.db import transaction
+from shared.db import query, transaction
 from shared.outbox import remove
 from shared.purposes import Method, Role, Tracking
 from shared.quantities import Money, Quantity, Rate
-from shared.service import Input, Output, Step
+from shared.service import Handled, Input, Output, Step
 
 COMPANY = "shop"
+PATIENCE = 10.0
 SOURCE = "till"
 MORNING = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ACCOUNTS: dict[Role, str] = {role: role.value for role in Role if role is not Role.STOCK}
@@ -140,3 +146,64 @@ def carry_out(engine: Engine, schema: str, step: Step) -> list[Output]:
             remove(connection, schema, handled.released)
         following = handled.then
     return published
+
+
+def told(movements: Sequence[MovementAllocated]) -> dict[str, bytes]:
+    """The messages that the ledger must send of movements, in whatever order they come, by id."""
+    return {each.id: write(each) for each in posted(movements)}
+
+
+def names(outputs: Sequence[Output]) -> list[str]:
+    """The ids of movements, as they were published."""
+    return [each.id for each in outputs]
+
+
+def bodies(outputs: Sequence[Output]) -> dict[str, bytes]:
+    """Messages by the id of their movement."""
+    return {each.id: each.body for each in outputs}
+
+
+def rows(engine: Engine, statement: str) -> list[tuple[Any, ...]]:
+    """What a statement finds, in a transaction of its own."""
+    with transaction(engine) as connection:
+        return [tuple(row) for row in query(connection, statement)]
+
+
+class Session:
+    """A transaction in a thread: it carries out a step, then is held open until it is told to commit or to die."""
+
+    def __init__(self, engine: Engine, step: Step, pool: ThreadPoolExecutor) -> None:
+        self._engine = engine
+        self._decided = threading.Event()
+        self._go = threading.Event()
+        self._done: Future[Handled] = pool.submit(self._run, step)
+
+    def hold(self) -> "Session":
+        """Wait until the step is carried out."""
+        assert self._decided.wait(PATIENCE), "the step was not carried out: it is blocked"
+        return self
+
+    def let_go(self) -> None:
+        """Commit as soon as the step is carried out."""
+        self._go.set()
+
+    def commit(self) -> Handled:
+        """Commit, and no more: what is to be published, and what follows, is the caller's."""
+        self.let_go()
+        return self._done.result(PATIENCE)
+
+    def _run(self, step: Step) -> Handled:
+        with transaction(self._engine) as connection:
+            handled = step(connection)
+            self._decided.set()
+            assert self._go.wait(PATIENCE)
+        return handled
+
+
+def until_blocked(engine: Engine, sessions: int = 1) -> None:
+    """Wait until so many sessions of this database wait for a lock."""
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = time.monotonic() + PATIENCE
+    while rows(engine, blocked) != [(sessions,)]:
+        assert time.monotonic() < deadline, "nobody is blocked"
+        time.sleep(0.005)

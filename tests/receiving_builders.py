@@ -48,7 +48,8 @@ def company(code: str = COMPANY, **fields: Any) -> Company:
 def item(code: str = "tea", **fields: Any) -> Item:
     """An item of the shop; `tracking` and `pick` may be given by their names."""
     kinds = {"tracking": Tracking, "pick": Pick, "valuation_method": Method}
-    return Item(COMPANY, code, **{name: kinds.get(name, lambda value: value)(value) for name, value in fields.items()})
+    named: dict[str, Any] = {name: kinds[name](value) for name, value in fields.items() if name in kinds}
+    return Item(COMPANY, code, **{**fields, **named})
 
 
 def line(what: str | None = None, quantity: Number | None = None, **fields: Any) -> RequestedLine:
@@ -177,10 +178,10 @@ class Gate:
         self._service = handlers.service(lambda: self.now, Limits(patience=timedelta(0)))
         self._ids = count(1)
 
-    def define(self, kind: str, source: str = SOURCE, **data: Any) -> OutcomeAccepted | OutcomeRejected:
+    def define(self, noun: str, /, **data: Any) -> OutcomeAccepted | OutcomeRejected:
         """Send one definition (`item`, `batch.held`, ...); its outcome."""
-        dotted = kind if "." in kind else f"{kind}.defined"
-        event = write_event(f"{dotted}.v1", source, f"D{next(self._ids)}", msgspec.Raw(_json(data)))
+        dotted = noun if "." in noun else f"{noun}.defined"
+        event = write_event(f"{dotted}.v1", SOURCE, f"D{next(self._ids)}", msgspec.Raw(_json(data)))
         outcome = decoded(self.send(event)[-1])
         assert isinstance(outcome, OutcomeAccepted | OutcomeRejected)
         return outcome

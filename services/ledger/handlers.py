@@ -10,11 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Connection
 
 from services.ledger import store
-from services.ledger.decide.posting import BinKey, in_order, post, stamps_of
+from services.ledger.decide.posting import BinKey, Stamps, in_order, post, stamps_of
 from shared import outbox
 from shared.contracts.codec import write
 from shared.contracts.movement import MovementAllocated
 from shared.contracts.registry import MOVEMENT_ALLOCATED, MOVEMENT_POSTED
+from shared.errors import InvariantBroken
 from shared.service import Handled, Handler, Input, Key, Output, Service, Step, movement_reader
 
 SCHEMA = "ledger"
@@ -22,7 +23,7 @@ SCHEMA = "ledger"
 
 def service() -> Service:
     """The ledger, as the worker sees it."""
-    return Service(SCHEMA, HANDLERS, sweeps=(release(None), outbox.sweep(SCHEMA)))
+    return Service(SCHEMA, HANDLERS, sweeps=(release(None), outbox.sweep(SCHEMA)), give_up=give_up)
 
 
 def post_allocated(inputs: Sequence[Input], connection: Connection) -> Handled:
@@ -48,23 +49,68 @@ def release(bins: Collection[BinKey] | None) -> Step:
 
     def look(connection: Connection) -> Handled:
         stamps, last_stamps = store.waiters_in(connection, bins)
-        candidates = {bin_key for key in in_order(stamps, last_stamps) for bin_key in stamps[key]}
-        return Handled(then=_release_under_locks(candidates)) if candidates else Handled()
+        candidates = {key: stamps[key] for key in in_order(stamps, last_stamps)}
+        return _try_together(candidates) if candidates else Handled()
 
     return look
 
 
-def _release_under_locks(bins: Collection[BinKey]) -> Step:
-    return lambda connection: _apply(connection, bins, {}, [])
+def _try_together(candidates: Mapping[Key, Stamps]) -> Handled:
+    """Apply waiting movements under the locks of their bins; if that fails for good, find out which of them it is."""
+    bins = {bin_key for stamps in candidates.values() for bin_key in stamps}
+    return Handled(
+        then=lambda connection: _apply(connection, bins, {}, [], candidates.keys()),
+        otherwise=lambda error: _isolate(candidates, error),
+    )
+
+
+def _isolate(candidates: Mapping[Key, Stamps], error: Exception) -> Step:
+    """Try the earlier half alone: the sweep comes for the others. The bins of one that fails alone are stuck."""
+    if len(candidates) > 1:
+        half = dict(list(candidates.items())[: len(candidates) // 2])
+        return lambda _: _try_together(half)
+    ((key, stamps),) = candidates.items()
+
+    def stick(connection: Connection) -> Handled:
+        store.stick(connection, key, stamps.keys(), "unprocessable", f"{type(error).__name__}: {error}")
+        return Handled()
+
+    return stick
+
+
+def give_up(spoiled: Input, error: Exception, connection: Connection) -> None:
+    """Put aside a movement that cannot be applied: it waits, its bins are stuck, an operator has it tried again.
+
+    One whose stamp was taken by another movement can never be next, and is parked.
+    """
+    movement, told = spoiled.value, f"{type(error).__name__}: {error}"
+    stamps = stamps_of(movement)
+    key = (movement.source, movement.id)
+    if not store.add_movements(connection, [movement]):
+        return
+    store.create_bins(connection, stamps)
+    last_stamps = store.lock_bins(connection, stamps).last_stamps
+    if any(last_stamps[bin_key] >= stamp for bin_key, stamp in stamps.items()):
+        raise InvariantBroken("a stamp was taken by another movement", movement=key) from error
+    store.add_waiting(connection, {key: spoiled.raw}, {key: stamps})
+    store.stick(connection, key, stamps.keys(), "unprocessable", told)
 
 
 def _apply(
-    connection: Connection, bins: Collection[BinKey], new: Mapping[Key, Input], told: Sequence[Output]
+    connection: Connection,
+    bins: Collection[BinKey],
+    new: Mapping[Key, Input],
+    told: Sequence[Output],
+    only: Collection[Key] | None = None,
 ) -> Handled:
-    """Lock bins, and apply whatever is next among the new movements and those that wait in these bins alone."""
+    """Lock bins, and apply whatever is next among the new movements and those that wait in these bins alone.
+
+    Of those that wait, `only` these, if any are named.
+    """
     state = store.lock_bins(connection, bins)
     stamps = {key: stamps_of(each.value) for key, each in new.items()}
-    stamps |= store.waiters_within(connection, state.last_stamps)
+    waiters = store.waiters_within(connection, state.last_stamps)
+    stamps |= {key: own for key, own in waiters.items() if only is None or key in only}
     order = in_order(stamps, state.last_stamps)
     waited = [key for key in order if key not in new]
     movements: dict[Key, MovementAllocated] = {key: each.value for key, each in new.items()}

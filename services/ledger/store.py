@@ -96,6 +96,19 @@ WHERE (source, id) IN (
     WHERE near.stamp = reached.last_stamp + 1
 )
 """
+# A movement that stands in a stuck bin is left alone, until an operator has it tried again.
+_NOT_STUCK = """
+AND (source, id) NOT IN (SELECT waiting_stamp.source, waiting_stamp.id
+    FROM ledger.stuck JOIN ledger.waiting_stamp USING (company, item, warehouse))
+"""
+_STICK = f"""
+INSERT INTO ledger.stuck (company, item, warehouse, source, id, reason, error)
+SELECT company, item, warehouse, :movement_source, :movement_id, :reason, :error
+FROM {_BINS} AS given (company, item, warehouse)
+ORDER BY company, item, warehouse
+ON CONFLICT (company, item, warehouse) DO NOTHING
+"""
+_LOOSEN = f"DELETE FROM ledger.stuck WHERE (company, item, warehouse) IN (SELECT * FROM {_BINS})"
 _WAITING_BODIES = f"SELECT body FROM ledger.waiting WHERE (source, id) IN (SELECT * FROM {_KEYS})"
 _BATCHES = """
 SELECT company, item, warehouse, batch, quantity, worth, value FROM ledger.bin_batch
@@ -209,7 +222,7 @@ def waiters_within(connection: Connection, last_stamps: Stamps) -> dict[Key, dic
     rows = [(*key, last_stamp + REACH) for key, last_stamp in last_stamps.items()]
     stamps: dict[Key, dict[BinKey, int]] = {}
     for source, name, company, item, warehouse, stamp in _fetch(
-        connection, _WAITERS_NEAR, **columns(rows, "company item warehouse reach")
+        connection, _WAITERS_NEAR + _NOT_STUCK, **columns(rows, "company item warehouse reach")
     ):
         stamps.setdefault((source, name), {})[company, item, warehouse] = stamp
     return {key: own for key, own in stamps.items() if own.keys() <= last_stamps.keys()}
@@ -221,7 +234,10 @@ def waiters_in(
     """The waiting movements that stand in `bins` (None: in any), and the last stamps of all their bins; no locks."""
     stamps: dict[Key, dict[BinKey, int]] = {}
     last_stamps: dict[BinKey, int] = {}
-    rows = _fetch(connection, _WAITERS_ANYWHERE) if bins is None else _fetch(connection, _WAITERS_IN, **_bins(bins))
+    if bins is None:
+        rows = _fetch(connection, _WAITERS_ANYWHERE + _NOT_STUCK)
+    else:
+        rows = _fetch(connection, _WAITERS_IN + _NOT_STUCK, **_bins(bins))
     for source, name, company, item, warehouse, stamp, last_stamp in rows:
         stamps.setdefault((source, name), {})[company, item, warehouse] = stamp
         last_stamps[company, item, warehouse] = last_stamp
@@ -295,6 +311,18 @@ def add_waiting(connection: Connection, waiting: Mapping[Key, bytes], stamps: Ma
     rows = [(*bin_key, stamp, *key) for key in waiting for bin_key, stamp in stamps[key].items()]
     if run(connection, _ADD_STAMPS, **columns(rows, "company item warehouse stamp source id")) != len(rows):
         raise InvariantBroken("another waiting movement has one of these stamps", movements=list(waiting))
+
+
+def stick(connection: Connection, key: Key, bins: Collection[BinKey], reason: str, error: str) -> None:
+    """Mark bins as stuck, for the sake of a movement that waits in them."""
+    shown = error.replace("\0", "\\0")[:4_000]
+    names = {"movement_source": key[0], "movement_id": key[1], "reason": reason, "error": shown}
+    run(connection, _STICK, **names, **_bins(bins))
+
+
+def loosen(connection: Connection, bins: Collection[BinKey]) -> int:
+    """Have what waits in stuck bins tried again, at the next sweep; how many bins were stuck."""
+    return run(connection, _LOOSEN, **_bins(bins)) if bins else 0
 
 
 def has_followers(connection: Connection, advanced: Sequence[BinKey]) -> bool:

@@ -150,8 +150,8 @@ class Leg(Contract, frozen=True, kw_only=True):
     `quantity` is signed, in stock units. What comes in from outside has an `amount` (in the company's currency), or
     none, and then takes the last rate known in the bin, else `standard_rate`. What arrives from another bin names in
     `arrives_from` the place (from 0) of the leaving leg, which stands earlier in the movement's `legs` and has the same
-    quantity with the other sign. The legs of one movement stand in the order in which they are posted: all that
-    leaves before all that arrives.
+    quantity with the other sign. The legs of one movement stand in the order in which they are posted: all that leaves
+    before all that arrives.
     """
 
     line: int
@@ -187,9 +187,9 @@ class MovementAllocated(Contract, frozen=True, kw_only=True):
     """A movement that was accepted: everything that ledger and accounting need, so that a replay gives the same.
 
     `accounts` holds the account of each role that its purpose books to (the movement's difference account already in
-    place of the role's own) and always that of `stock_adjustment`; the stock accounts stand on the legs.
-    `effective_at` orders and values, `posting_date` is its day in the company's time zone, `recorded_at` is when it was
-    accepted. `digits` is the number of decimal places of the currency.
+    place of the role's own) and always that of `stock_adjustment`; the stock accounts stand on the legs. `effective_at`
+    orders and values, `posting_date` is its day in the company's time zone, `recorded_at` is when it was accepted.
+    `digits` is the number of decimal places of the currency.
     """
 
     source: SourceName

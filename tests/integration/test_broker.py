@@ -666,6 +666,11 @@ def test_a_listener_goes_when_its_consumer_does(rabbit: RabbitBroker) -> None:
         publish(rabbit, message(2, key="heard"))
 
 
+def stranger(url: str) -> Connection:
+    """Somebody's own client. It waits for confirms, else RabbitMQ may lose what was sent just before the end."""
+    return Connection(url, transport_options={"confirm_publish": True})
+
+
 class Raw(str):
     """Text that goes over the wire as the bytes given: what a stranger's client may send."""
 
@@ -717,7 +722,7 @@ PUBLISH_AS_STRANGER: dict[str, Callable[[amqp.Channel], object]] = {
 def test_whatever_a_stranger_wrote_around_a_body_stops_nothing(
     rabbit: RabbitBroker, vhost_url: str, strange: str
 ) -> None:
-    with Connection(vhost_url) as connection:
+    with stranger(vhost_url) as connection:
         channel = connection.channel()
         PUBLISH_AS_STRANGER[strange](channel)
         queue = RECEIVING if "routing key" in strange else LEDGER
@@ -734,7 +739,7 @@ def test_whatever_a_stranger_wrote_around_a_body_stops_nothing(
 def test_a_time_beyond_the_year_9999_in_a_header_stops_nothing(rabbit: RabbitBroker, vhost_url: str) -> None:
     # Milliseconds where AMQP has seconds. No Python client writes it, so the frames are made by hand.
     table = b"\x04when" + b"T" + struct.pack(">Q", 1_700_000_000_000)
-    with Connection(vhost_url) as connection:
+    with stranger(vhost_url) as connection:
         channel = connection.channel()
         strange = amqp.Message(b"1")
         properties = struct.pack(">HI", 1 << 13, len(table)) + table

@@ -5,10 +5,8 @@ runs it.
 """
 
 import random
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -19,13 +17,26 @@ from sqlalchemy import Connection, Engine
 from services.ledger import store
 from services.ledger.decide.posting import stamps_of
 from services.ledger.handlers import post_allocated, service
-from shared.contracts.codec import write
 from shared.contracts.movement import MovementAllocated
 from shared.db import open_engine, query, run, transaction
 from shared.service import Handled, Output, Step
-from tests.builders import COMPANY, SOURCE, Receiving, carry_out, inputs, leg, posted, transfer
+from tests.builders import (
+    COMPANY,
+    PATIENCE,
+    SOURCE,
+    Receiving,
+    Session,
+    bodies,
+    carry_out,
+    inputs,
+    leg,
+    names,
+    rows,
+    told,
+    transfer,
+    until_blocked,
+)
 
-PATIENCE = 10.0
 BIN = (COMPANY, "tea", "north")
 KEY = (SOURCE, "M1")
 
@@ -41,37 +52,6 @@ def engine(database: str) -> Iterator[Engine]:
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(8) as pool:
         yield pool
-
-
-class Session:
-    """A transaction in a thread: it carries out a step, then is held open until it is told to commit or to die."""
-
-    def __init__(self, engine: Engine, step: Step, pool: ThreadPoolExecutor) -> None:
-        self._engine = engine
-        self._decided = threading.Event()
-        self._go = threading.Event()
-        self._done: Future[Handled] = pool.submit(self._run, step)
-
-    def hold(self) -> "Session":
-        """Wait until the step is carried out."""
-        assert self._decided.wait(PATIENCE), "the step was not carried out: it is blocked"
-        return self
-
-    def let_go(self) -> None:
-        """Commit as soon as the step is carried out."""
-        self._go.set()
-
-    def commit(self) -> Handled:
-        """Commit, and no more: what is to be published, and what follows, is the caller's."""
-        self.let_go()
-        return self._done.result(PATIENCE)
-
-    def _run(self, step: Step) -> Handled:
-        with transaction(self._engine) as connection:
-            handled = step(connection)
-            self._decided.set()
-            assert self._go.wait(PATIENCE)
-        return handled
 
 
 def posting(*movements: MovementAllocated) -> Step:
@@ -91,34 +71,8 @@ def sweep(engine: Engine) -> list[Output]:
     return [output for step in service().sweeps for output in carry_out(engine, "ledger", step)]
 
 
-def rows(engine: Engine, statement: str) -> list[tuple[Any, ...]]:
-    with transaction(engine) as connection:
-        return [tuple(row) for row in query(connection, statement)]
-
-
-def names(outputs: Sequence[Output]) -> list[str]:
-    return [each.id for each in outputs]
-
-
-def bodies(outputs: Sequence[Output]) -> dict[str, bytes]:
-    return {each.id: each.body for each in outputs}
-
-
-def told(movements: Sequence[MovementAllocated]) -> dict[str, bytes]:
-    return {each.id: write(each) for each in posted(movements)}
-
-
 def waiting(engine: Engine) -> list[str]:
     return [name for (name,) in rows(engine, "SELECT id FROM ledger.waiting ORDER BY id")]
-
-
-def until_blocked(engine: Engine, sessions: int = 1) -> None:
-    """Wait until so many sessions of this database wait for a lock."""
-    blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    deadline = time.monotonic() + PATIENCE
-    while rows(engine, blocked) != [(sessions,)]:
-        assert time.monotonic() < deadline, "nobody is blocked"
-        time.sleep(0.005)
 
 
 # --- facts about PostgreSQL ------------------------------------------------------------------------------------------

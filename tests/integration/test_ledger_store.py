@@ -1,6 +1,6 @@
 """The ledger on a real PostgreSQL: what is stored of a set, what waits and is released, what the schema refuses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -12,11 +12,11 @@ from sqlalchemy import Engine
 from services.ledger.handlers import post_allocated, service
 from shared.contracts.codec import write
 from shared.contracts.movement import BinStamp, MovementAllocated
-from shared.db import open_engine, query, run, transaction
+from shared.db import open_engine, run, transaction
 from shared.errors import InvariantBroken
 from shared.purposes import Method
 from shared.service import Output
-from tests.builders import Receiving, carry_out, inputs, leg, posted, transfer
+from tests.builders import Receiving, bodies, carry_out, inputs, leg, names, posted, rows, told, transfer
 
 
 @pytest.fixture
@@ -29,20 +29,6 @@ def engine(database: str) -> Iterator[Engine]:
 def deliver(engine: Engine, *movements: MovementAllocated) -> list[Output]:
     """Post a set, and what it releases, as a worker would; what was published."""
     return carry_out(engine, "ledger", lambda connection: post_allocated(inputs(movements), connection))
-
-
-def rows(engine: Engine, statement: str) -> list[tuple[Any, ...]]:
-    with transaction(engine) as connection:
-        return [tuple(row) for row in query(connection, statement)]
-
-
-def names(outputs: Sequence[Output]) -> list[str]:
-    return [each.id for each in outputs]
-
-
-def told(movements: Sequence[MovementAllocated]) -> dict[str, bytes]:
-    """What must be told of each movement, whatever way it came."""
-    return {each.id: write(each) for each in posted(movements)}
 
 
 def at_rest(engine: Engine) -> bool:
@@ -60,7 +46,7 @@ def test_a_set_is_stored_as_entries_balances_and_outputs(engine: Engine) -> None
         receiving.movement(leg(-13), purpose="material_issue"),
     ]
     outputs = deliver(engine, *movements)
-    assert {each.id: each.body for each in outputs} == told(movements)
+    assert bodies(outputs) == told(movements)
     ledger = "SELECT stamp, ordinal, id, purpose, quantity, value, quantity_after, value_after FROM ledger.stock_ledger"
     assert rows(engine, f"{ledger} ORDER BY stamp") == [
         (1, 0, "M1", "material_receipt", 10, 100, 10, 100),
@@ -83,7 +69,7 @@ def test_what_is_left_in_a_bin_is_valued_in_the_next_set_as_in_the_same(engine: 
     movements += [receiving.movement(leg("-1.234567", method=method)) for _ in range(3)]
     movements += [receiving.movement(*transfer(2, "north", "south", method=method)), receiving.movement(leg(1))]
     outputs = [output for each in movements for output in deliver(engine, each)]
-    assert {each.id: each.body for each in outputs} == told(movements)
+    assert bodies(outputs) == told(movements)
 
 
 def test_batches_and_serials_keep_their_own_cost_from_set_to_set(engine: Engine) -> None:
@@ -99,7 +85,7 @@ def test_batches_and_serials_keep_their_own_cost_from_set_to_set(engine: Engine)
         receiving.movement(leg(-1, batch="B1")),
     ]
     outputs = [output for each in movements for output in deliver(engine, each)]
-    assert {each.id: each.body for each in outputs} == told(movements)
+    assert bodies(outputs) == told(movements)
     batches = rows(engine, "SELECT warehouse, batch, quantity, value FROM ledger.batch_balance ORDER BY 1, 2")
     assert batches == [
         ("north", "B1", 6, Decimal("13.20")),
@@ -120,7 +106,7 @@ def test_a_serial_may_come_into_one_bin_before_it_has_left_another(engine: Engin
         receiving.movement(leg(1, 70, warehouse="south", serials=["A"])),
     ]
     outputs = deliver(engine, movements[2]) + deliver(engine, movements[1]) + deliver(engine, movements[0])
-    assert {each.id: each.body for each in outputs} == told(movements)
+    assert bodies(outputs) == told(movements)
     assert rows(engine, "SELECT warehouse, serial, cost FROM ledger.serial") == [("south", "A", 70)]
 
 
@@ -150,7 +136,7 @@ def test_an_early_movement_waits_and_is_released_by_the_one_before_it(engine: En
     assert rows(engine, "SELECT id FROM ledger.waiting") == [("M2",)]
     assert rows(engine, "SELECT id, outputs FROM ledger.movement") == [("M2", None)]
     outputs = deliver(engine, movements[0])
-    assert {each.id: each.body for each in outputs} == told(movements)
+    assert bodies(outputs) == told(movements)
     assert names(outputs) == ["M1", "M2"]
     assert at_rest(engine)
 
@@ -200,7 +186,7 @@ def test_every_shape_of_dependence_is_resolved_in_every_order(engine: Engine, sh
         "last first": [movements[-1], *movements[:-1]],
     }[order]
     outputs = [output for each in arriving for output in deliver(engine, each)]
-    assert {each.id: each.body for each in outputs} == told(movements)
+    assert bodies(outputs) == told(movements)
     assert at_rest(engine)
 
 
@@ -210,7 +196,7 @@ def test_a_set_that_closes_a_gap_takes_the_waiting_movement_along(engine: Engine
     deliver(engine, movements[1])
     with transaction(engine) as connection:
         handled = post_allocated(inputs([movements[0], movements[2]]), connection)
-    assert {each.id: each.body for each in handled.outputs} == told(movements)
+    assert bodies(handled.outputs) == told(movements)
     assert handled.released == [("till", "M2")]
     assert handled.then is None
 

@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from amqp.exceptions import NotFound
-from kombu import Connection  # type: ignore[attr-defined]  # kombu loads its names lazily
 from typer.testing import CliRunner
 
 from services.desk.cli import app
@@ -344,35 +342,6 @@ def test_events_published_to_rabbitmq_are_worked_on_by_workers_elsewhere(databas
 
 def _is_booked(env: Mapping[str, str], movement: str) -> bool:
     return any(row["id"] == movement for row in rows(env, "journal", "--company", "AMA"))
-
-
-def test_the_documented_listener_hears_what_becomes_of_the_documented_event(database: str, vhost_url: str) -> None:
-    page = (ROOT / "docs" / "publishing.md").read_text("utf-8").replace("amqp://guest:guest@127.0.0.1//", vhost_url)
-    publisher, listener = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    env = environment(STOCKBOOK_DATABASE_URL=database, STOCKBOOK_BROKER_URL=vhost_url, PYTHONUNBUFFERED="1")
-    impatient = '{"type": "source.defined.v1", "data": {"source": "till-1", "patience": 0}}'
-    started: list[subprocess.Popen[str]] = []
-    try:
-        started.append(subprocess.Popen([*COMMAND, "run", "all"], env=env, cwd=ROOT, text=True))
-        succeeded("publish", "-", given=impatient, env=env)
-        started.append(subprocess.Popen([sys.executable, "-c", listener], stdout=subprocess.PIPE, text=True, env=env))
-        servers.wait_until(lambda: _listens(vhost_url, "till-1.outcomes"), "a bound listener")
-        subprocess.run([sys.executable, "-c", publisher], check=True, timeout=30)
-        assert started[1].stdout is not None
-        assert started[1].stdout.readline() == "T1-000481 refused: unknown_company None {'company': 'VOLT'}\n"
-    finally:
-        for process in started:
-            process.terminate()
-            process.communicate(timeout=30)
-
-
-def _listens(url: str, queue: str) -> bool:
-    """Whether a queue is there and has a consumer."""
-    with Connection(url) as connection:
-        try:
-            return bool(connection.channel().queue_declare(queue, passive=True).consumer_count)
-        except NotFound:
-            return False
 
 
 def test_scenarios_conform_over_rabbitmq_too(database: str, vhost_url: str) -> None:

@@ -126,7 +126,10 @@ def test_the_same_batch_on_three_lines_of_one_document_together_may_not_exceed_i
     three = [goes("cream", 4, batch="B1"), goes("cream", 4, batch="B1"), goes("cream", 3, batch="B1")]
     judged = shop.ask("delivery", *three)
     assert reasons(judged) == [("insufficient_stock", 3)]
-    assert (facts(judged, "insufficient_stock")["batch"], facts(judged, "insufficient_stock")["available"]) == ("B1", "2")
+    assert (facts(judged, "insufficient_stock")["batch"], facts(judged, "insufficient_stock")["available"]) == (
+        "B1",
+        "2",
+    )
 
 
 def test_stock_in_another_warehouse_does_not_count() -> None:
@@ -147,7 +150,9 @@ def test_a_serial_moves_only_once_in_a_movement() -> None:
     shop.accepted("opening_stock", comes("phone", serials="S1"))
     onward = [moves("phone", serials="S1"), moves("phone", None, "south", "west", serials="S1")]
     assert shop.refused("material_transfer", *onward) == [("serial_not_here", 2)]
-    assert shop.refused("delivery", goes("phone", serials="S1"), goes("phone", serials="S1")) == [("serial_not_here", 2)]
+    assert shop.refused("delivery", goes("phone", serials="S1"), goes("phone", serials="S1")) == [
+        ("serial_not_here", 2)
+    ]
 
 
 def test_each_movement_of_a_set_is_judged_on_what_those_before_it_left() -> None:

@@ -119,7 +119,12 @@ def test_refused_accounts_are_not_known_to_those_after_them() -> None:
 
 def test_a_warehouse_keeps_its_stock_in_an_asset_that_exists() -> None:
     of = known(companies={"shop": company(accounts={"1400": AccountKind.ASSET, "7000": AccountKind.EXPENSE})})
-    for account, told in (("1400", []), (None, []), ("7000", ["account_of_wrong_kind"]), ("ghost", ["unknown_account"])):
+    for account, told in (
+        ("1400", []),
+        (None, []),
+        ("7000", ["account_of_wrong_kind"]),
+        ("ghost", ["unknown_account"]),
+    ):
         assert codes(masters.WarehouseDefined(company="shop", warehouse="north", account=account), of) == told
 
 
@@ -151,9 +156,7 @@ def test_only_a_serialized_item_has_serials_and_an_untracked_one_no_batches() ->
 def test_a_batch_expires_no_earlier_than_it_was_made_and_has_a_number() -> None:
     of = known(items={KEY: item("tea", tracking="batch")})
     first, second = date(2026, 3, 1), date(2026, 3, 2)
-    backwards = masters.BatchDefined(
-        company="shop", item="tea", batch=" ", manufactured_on=second, expires_on=first
-    )
+    backwards = masters.BatchDefined(company="shop", item="tea", batch=" ", manufactured_on=second, expires_on=first)
     assert codes(backwards, of) == ["expires_before_made", "batch_missing"]
     same_day = masters.BatchDefined(company="shop", item="tea", batch="B1", manufactured_on=first, expires_on=first)
     assert codes(same_day, of) == []

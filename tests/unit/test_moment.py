@@ -38,7 +38,10 @@ def test_a_movement_late_by_no_more_than_the_lateness_takes_effect_at_the_last_m
 def test_a_movement_late_by_more_than_the_lateness_is_back_dating() -> None:
     judged = moment(NOON - LATENESS - SECOND, NOON, SHOP, NOON)
     assert [each.code for each in judged.reasons] == ["back_dating_unsupported"]
-    assert judged.reasons[0].facts == {"posting_at": "2026-03-02T11:54:59+00:00", "last_at": "2026-03-02T12:00:00+00:00"}
+    assert judged.reasons[0].facts == {
+        "posting_at": "2026-03-02T11:54:59+00:00",
+        "last_at": "2026-03-02T12:00:00+00:00",
+    }
 
 
 def test_a_movement_late_over_midnight_is_back_dating_however_little_it_is_late() -> None:

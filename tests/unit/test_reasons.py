@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from services.receiving.decide import patience
 from services.receiving.decide.allocation import Rejected, allocate
 from services.receiving.decide.case import Limits, Request
 from services.receiving.decide.masters import Known, judge
@@ -114,10 +115,12 @@ def _paid(*tenders: Tender, rounding: str | None = None) -> TicketMoney:
 
 MOVED = {"items_moved": {("shop", "tea")}}
 ACCOUNTS = {"companies": {"shop": company(accounts={"7000": AccountKind.EXPENSE, "1400": AccountKind.ASSET})}}
-BOTH_DAYS = {"manufactured_on": date(2026, 3, 2), "expires_on": date(2026, 3, 1)}
+BOTH_DAYS: dict[str, Any] = {"manufactured_on": date(2026, 3, 2), "expires_on": date(2026, 3, 1)}
 CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("account_fixed", asked("opening_stock", comes("tea", 1), difference_account="write_off")),
-    ("account_of_wrong_kind", defined(masters.WarehouseDefined(company="shop", warehouse="n", account="7000"), **ACCOUNTS)),
+    ("account_of_wrong_kind", defined(
+        masters.WarehouseDefined(company="shop", warehouse="n", account="7000"), **ACCOUNTS
+    )),
     ("additional_costs_unsupported", asked("delivery", additional_costs=[AdditionalCost(amount=Money("1"))])),
     ("against_not_allowed", asked("delivery", against=Reference(id="M0"))),
     ("amount_too_large", asked("opening_stock", comes("tea", "999999999999", rate="999999999999"))),
@@ -224,6 +227,11 @@ def test_every_reason_is_told_with_a_meaning_and_with_what_to_do() -> None:
     assert [code for code, row in _page().items() if len(row["meaning"]) < 10 or len(row["advice"]) < 5] == []
 
 
+def test_the_page_says_which_reasons_may_wait() -> None:
+    waiting = {code for code, row in _page().items() if "*May wait.*" in row["meaning"]}
+    assert waiting == set(patience._LACKS) & set(_page())
+
+
 def _page() -> dict[str, dict[str, str]]:
     rows = (ROW.match(text) for text in PAGE.read_text(encoding="utf-8").splitlines())
     return {row["code"]: row.groupdict() for row in rows if row is not None}
@@ -235,8 +243,9 @@ def _codes() -> set[str]:
     for path in SOURCES.glob("**/*.py"):
         for call in _calls(ast.parse(path.read_text(encoding="utf-8"))):
             first = call.args[0]
-            found |= {first.value} if isinstance(first, ast.Constant) else PUT_TOGETHER.get(ast.unparse(first), set())
-    return {str(code) for code in found}
+            fixed = isinstance(first, ast.Constant)
+            found |= {ast.literal_eval(first)} if fixed else PUT_TOGETHER.get(ast.unparse(first), set())
+    return found
 
 
 def _calls(tree: ast.Module) -> Iterator[ast.Call]:

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from services.receiving.decide.accounts import booked_accounts
 from services.receiving.decide.bringing import arrive, bring
+from services.receiving.decide.cancelling import CANCELLATION, refusal_of_cancellation, refusal_of_original
 from services.receiving.decide.case import Case, Limits, Line, Portion, Request, SerialEvent
 from services.receiving.decide.lines import read_lines
 from services.receiving.decide.moment import moment
@@ -55,6 +56,11 @@ def _judge(request: Request, stock: Stock, now: datetime, limits: Limits) -> Acc
     movement = request.movement
     if movement is None:
         return _rejected(request, None, now, [Reason("malformed", None, {"problem": request.problem or ""})])
+    cancelled = refusal_of_original(request.source, request.id, stock)
+    if cancelled is not None:
+        return _rejected(request, None, now, [cancelled])
+    if movement.purpose == CANCELLATION:
+        return _rejected(request, None, now, [refusal_of_cancellation(request.source, movement, stock)])
     purpose = PURPOSES.get(movement.purpose)
     company, reason = company_of(movement, stock)
     reasons = [reason] if reason is not None else []

@@ -24,6 +24,8 @@ SerialKey = tuple[str, str, str]
 """Company, item, serial."""
 BatchStockKey = tuple[str, str, str, str]
 """Company, item, warehouse, batch."""
+MovementKey = tuple[str, str]
+"""Source, and the movement's id there."""
 SeriesKey = tuple[str, str]
 """Company, and the text in front of the counter."""
 
@@ -162,7 +164,8 @@ class Stock:
 
     `batch_totals` holds the quantity of a batch in all warehouses, for batches that something comes into.
     `known_serials` and `known_batches` existed when it was locked: whoever makes another of that name meanwhile is
-    met in its key.
+    met in its key. `originals` are the movements that cancellations name, and whether they were accepted; `tombstones`
+    are movements that were cancelled before they came, and by which.
     """
 
     companies: dict[str, Company] = field(default_factory=dict)
@@ -176,6 +179,8 @@ class Stock:
     series: dict[SeriesKey, int] = field(default_factory=dict)
     serials_in: dict[BinKey, set[str]] = field(default_factory=lambda: defaultdict(set))
     batches_in: dict[BinKey, set[str]] = field(default_factory=lambda: defaultdict(set))
+    originals: dict[MovementKey, bool] = field(default_factory=dict)
+    tombstones: dict[MovementKey, MovementKey] = field(default_factory=dict)
     known_serials: frozenset[SerialKey] = frozenset()
     known_batches: frozenset[BatchKey] = frozenset()
     changed: "Changes" = field(default_factory=lambda: Changes())  # noqa: PLW0108 - defined below

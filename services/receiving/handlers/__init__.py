@@ -14,6 +14,7 @@ from services.receiving.handlers.gate import NAME, Clock, Gate, Settled, utc_now
 from services.receiving.handlers.movements import allocate_movements, read_movements
 from services.receiving.handlers.releasing import release
 from shared import outbox
+from shared.contracts.movement import MESSAGE_LIMIT
 from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED
 from shared.service import Handled, Handler, Input, Service
 
@@ -28,7 +29,8 @@ def service(clock: Clock = utc_now, limits: Limits = Limits()) -> Service:  # no
     movements = Handler(read_movements, _then_release(allocate_movements, gate))
     definitions = Handler(read_definition, _then_release(define, gate))
     handlers = {**dict.fromkeys(MASTERS, definitions), MOVEMENT_REQUESTED: movements}
-    return Service(NAME, handlers, sweeps=(release(gate), outbox.sweep(NAME)), prefetch=1_000)
+    sweeps = (release(gate), outbox.sweep(NAME))
+    return Service(NAME, handlers, sweeps, prefetch=1_000, message_limit=MESSAGE_LIMIT)
 
 
 def _then_release(settle: _Settling, gate: Gate) -> Callable[[Sequence[Input], Connection], Handled]:

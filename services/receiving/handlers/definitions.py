@@ -31,7 +31,8 @@ _definitions = {kind: decoder(struct) for kind, struct in MASTERS.items()}
 def read_definition(envelope: Envelope) -> list[Input]:
     """The definition of an event; wrong fields are kept as `Malformed`, to be rejected."""
     value = _decoded(envelope.type, bytes(envelope.data))
-    return [Input(envelope.source, envelope.type, (envelope.id, value), bytes(envelope.data), envelope.traceparent)]
+    source, kind, trace = envelope.source, envelope.type, envelope.traceparent
+    return [Input(source, kind, (envelope.id, value), bytes(envelope.data), trace, envelope.id)]
 
 
 def _decoded(kind: str, data: bytes) -> Any:

@@ -1,6 +1,6 @@
 """Requested movements: allocated, refused, or kept waiting; a set at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from services.receiving.decide import patience
 from services.receiving.decide.allocation import Accepted, Rejected, allocate
+from services.receiving.decide.cancelling import CANCELLATION, original_of
 from services.receiving.decide.case import Request
 from services.receiving.handlers.gate import NAME, Gate, Settled, conflict, log, newcomer, wake, who_waits
 from services.receiving.store import inbox, waiting
@@ -49,8 +50,16 @@ def read_movements(envelope: Envelope) -> list[Input]:
     raw = raw_movements(envelope.data)
     if len(raw) > MOVEMENTS_LIMIT:
         raise Malformed(f"{len(raw)} movements in one message, {MOVEMENTS_LIMIT} at most")
-    source, trace = envelope.source, envelope.traceparent
-    return [Input(source, envelope.type, _request(source, bytes(each), trace), bytes(each), trace) for each in raw]
+    return [_input(envelope, bytes(each)) for each in raw]
+
+
+def _input(envelope: Envelope, raw: bytes) -> Input:
+    source, kind, trace = envelope.source, envelope.type, envelope.traceparent
+    try:
+        request = _request(source, raw, trace)
+    except Malformed as error:
+        return Input(source, kind, error, raw, trace)
+    return Input(source, kind, request, raw, trace, request.id)
 
 
 def _request(source: str, raw: bytes, trace: str | None, attempt: int = 1) -> Request:
@@ -115,6 +124,7 @@ def _decide(
         return Settled()
     requests = [each.request for each in tries]
     stock = lock_stock(connection, requests, gate.limits)
+    inbox.load_references(connection, stock, [each.waiter.key for each in tries], _originals(requests))
     decided = allocate(requests, stock, now, gate.limits)
     accepted = [each for each in decided if isinstance(each, Accepted)]
     save_stock(connection, stock, [event for each in accepted for event in each.events])
@@ -124,6 +134,7 @@ def _decide(
     final = [(each, judged) for each, judged in pairs if each.waiter.key not in waits]
     rows = [_row(each, judged) for each, judged in final]
     inbox.save_movements(connection, rows)
+    inbox.bury(connection, _tombstones(judged for _, judged in final))
     if waited:
         waiting.forget_waiting(connection, [(row.source, row.id) for row in rows])
     for _, judged in final:
@@ -131,6 +142,25 @@ def _decide(
     woke = wake(connection, lambda: {lack for each in accepted for lack in _brought(each)}, now)
     outputs = [output for row in rows for output in _outputs((row.source, row.id), row.allocated, row.outcome)]
     return Settled(outputs, woke)
+
+
+def _originals(requests: Sequence[Request]) -> list[Key]:
+    """The movements that cancellations name."""
+    return [
+        original
+        for each in requests
+        if each.movement is not None and each.movement.purpose == CANCELLATION
+        if (original := original_of(each.source, each.movement)) is not None
+    ]
+
+
+def _tombstones(final: Iterable[Accepted | Rejected]) -> Iterator[tuple[Key, Key]]:
+    """The originals that never came, and the cancellations that waited for them."""
+    for judged in final:
+        request = judged.request
+        if isinstance(judged, Rejected) and any(each.code == "unknown_original" for each in judged.outcome.reasons):
+            for original in _originals([request]):
+                yield original, (request.source, request.id)
 
 
 def _brought(accepted: Accepted) -> list[str]:

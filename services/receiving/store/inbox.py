@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from sqlalchemy import Connection
 
+from services.receiving.decide.stock import Stock
 from shared.db import columns, copy, query, run
 from shared.service import Key
 
@@ -85,6 +86,15 @@ WHERE (movement.source, movement.id) = (new.source, new.id) AND movement.allocat
 """
 
 
+_DECIDED = f"SELECT source, id, allocated IS NOT NULL AS accepted FROM receiving.movement WHERE {_KEYS}"
+_TOMBSTONES = f"SELECT source, id, by_source, by_id FROM receiving.tombstone WHERE {_KEYS}"
+_BURY = """
+INSERT INTO receiving.tombstone (source, id, by_source, by_id)
+SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[]), cast(:by_source AS text[]), cast(:by_id AS text[]))
+ON CONFLICT (source, id) DO NOTHING
+"""
+
+
 def answered_movements(connection: Connection, keys: Iterable[Key]) -> Mapping[Key, Answered]:
     """The answers to those of these movements that were decided before."""
     rows = query(connection, _MOVEMENTS, **columns(sorted(set(keys)), "source id"))
@@ -105,6 +115,23 @@ def answered_definitions(connection: Connection, keys: Iterable[Key]) -> Mapping
     return {
         (row.source, row.id): Answered(bytes(row.digest), bytes(row.outcome), accepted=row.accepted) for row in rows
     }
+
+
+def load_references(connection: Connection, stock: Stock, keys: Iterable[Key], originals: Iterable[Key]) -> None:
+    """Note which of the originals were decided, and which of the movements `keys` were cancelled before they came."""
+    named = sorted(set(originals))
+    if named:
+        rows = query(connection, _DECIDED, **columns(named, "source id"))
+        stock.originals = {(row.source, row.id): row.accepted for row in rows}
+    rows = query(connection, _TOMBSTONES, **columns(sorted(set(keys)), "source id"))
+    stock.tombstones = {(row.source, row.id): (row.by_source, row.by_id) for row in rows}
+
+
+def bury(connection: Connection, tombstones: Iterable[tuple[Key, Key]]) -> None:
+    """Note movements (first of each pair) that were cancelled, by the second, before they came."""
+    rows = sorted((*original, *by) for original, by in tombstones)
+    if rows:
+        run(connection, _BURY, **columns(rows, "source id by_source by_id"))
 
 
 def save_movements(connection: Connection, rows: Sequence[MovementRow]) -> None:

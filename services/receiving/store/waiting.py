@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from services.receiving.decide.patience import Wait
+from shared.contracts.registry import MOVEMENT_REQUESTED
 from shared.db import columns, copy, query, run
 from shared.service import Key
 
@@ -38,6 +39,14 @@ UPDATE receiving.waiting SET due_at = :now WHERE due_at > :now AND (source, id) 
     SELECT source, id FROM receiving.waiting WHERE (source, id) IN (
         SELECT source, id FROM receiving.waiting_for WHERE lack = ANY(:lacks))
     ORDER BY source, id FOR UPDATE SKIP LOCKED)
+"""
+_RETRY = f"""
+INSERT INTO receiving.waiting (source, id, kind, digest, request, attempt, tries, since, due_at, deadline)
+SELECT source, id, '{MOVEMENT_REQUESTED}', digest, request, attempt + 1, 0, :now, :now, :now
+FROM receiving.movement WHERE {_KEYS} AND allocated IS NULL AND request IS NOT NULL
+ORDER BY source, id
+ON CONFLICT (source, id) DO NOTHING
+RETURNING source, id
 """
 
 
@@ -130,6 +139,15 @@ def forget_waiting(connection: Connection, keys: Collection[Key]) -> None:
 def wake(connection: Connection, lacks: Collection[str], now: datetime) -> bool:
     """Make due whoever lacks one of these; whether there was anyone."""
     return bool(lacks) and run(connection, _WAKE, lacks=sorted(lacks), now=now) > 0
+
+
+def retry_rejected(connection: Connection, keys: Collection[Key], now: datetime) -> list[Key]:
+    """Have rejected movements judged again, as their next attempt; the keys of those that will be.
+
+    Safe when done twice at once. What was accepted, waits already, or was never seen is left alone.
+    """
+    rows = query(connection, _RETRY, now=now, **columns(sorted(set(keys)), "source id"))
+    return sorted((row.source, row.id) for row in rows)
 
 
 def anyone_waits(connection: Connection) -> bool:
