@@ -67,10 +67,13 @@ def peak_memory(pid: int) -> float:
 
 
 def _family(pid: int) -> float:
-    """A process, its children that live, and those that are gone: a child that ends goes from one to the other."""
-    stat = _stat(pid)
-    own = _own(stat) + sum(map(int, stat[_REAPED])) / _TICK
-    return own + sum(_own(child) for child in _all_stats() if int(child[_PARENT]) == pid)
+    """A process, its children that live, and those that are gone."""
+    while True:
+        stat = _stat(pid)
+        living = sum(_own(child) for child in _all_stats() if int(child[_PARENT]) == pid)
+        # A child that ended meanwhile would be in neither sum: then count anew.
+        if _stat(pid)[_REAPED] == stat[_REAPED]:
+            return _own(stat) + living + sum(map(int, stat[_REAPED])) / _TICK
 
 
 def _own(stat: list[str]) -> float:

@@ -167,7 +167,7 @@ class Worker:
                 self._halve(portion, error)
             return
         self._emit(handled)
-        self._follow(handled.then)
+        self._follow(handled.then, handled.otherwise)
 
     def _halve(self, portion: _Portion, error: Exception) -> None:
         self._log.warning("set halved", inputs=len(portion.inputs), error=str(error)[:_SHOWN])
@@ -212,9 +212,8 @@ class Worker:
             return False
         return True
 
-    def _follow(self, step: Step | None) -> None:
+    def _follow(self, step: Step | None, otherwise: Callable[[Exception], Step] | None = None) -> None:
         """A step, and those that follow from it. What stops it stops nothing else: the sweeps take it up again."""
-        otherwise: Callable[[Exception], Step] | None = None
         while step is not None:
             try:
                 handled = self._insist(self._commit, step)

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from services.ledger.decide.posting import State, batches_of, post, stamps_of
 from services.ledger.decide.valuation import Stock
+from services.ledger.handlers import post_allocated
 from shared.contracts.codec import write
 from shared.contracts.movement import BinStamp, Leg, MovementAllocated
 from shared.contracts.registry import MOVEMENT_ALLOCATED
@@ -116,6 +117,26 @@ class Receiving:
         )
 
 
+def join(receiving: Receiving) -> list[MovementAllocated]:
+    """Two movements, each in a bin of its own, and one that comes after both."""
+    both = [leg(-1, warehouse="a"), leg(-1, warehouse="b")]
+    return [
+        receiving.movement(leg(1, 3, warehouse="a")),
+        receiving.movement(leg(1, 4, warehouse="b")),
+        receiving.movement(*both),
+    ]
+
+
+def chain(receiving: Receiving) -> list[MovementAllocated]:
+    """Movements each of which comes after the one before it, in another bin."""
+    return [
+        receiving.movement(leg(2, 5, warehouse="a")),
+        receiving.movement(*transfer(2, "a", "b")),
+        receiving.movement(*transfer(1, "b", "c")),
+        receiving.movement(leg(-1, warehouse="c")),
+    ]
+
+
 def empty_ledger(movements: Iterable[MovementAllocated]) -> State:
     """The bins and batches of these movements, before any of them."""
     known = list(movements)
@@ -146,6 +167,21 @@ def carry_out(engine: Engine, schema: str, step: Step) -> list[Output]:
             remove(connection, schema, handled.released)
         following = handled.then
     return published
+
+
+def posting(*movements: MovementAllocated) -> Step:
+    """The step in which the ledger posts a set."""
+    return lambda connection: post_allocated(inputs(movements), connection)
+
+
+def deliver(engine: Engine, *movements: MovementAllocated) -> list[Output]:
+    """Have the ledger post a set, and what it releases; what was published."""
+    return carry_out(engine, "ledger", posting(*movements))
+
+
+def follow(engine: Engine, handled: Handled) -> list[Output]:
+    """Publish what a committed step left to publish, and carry out what follows."""
+    return [*handled.outputs, *(carry_out(engine, "ledger", handled.then) if handled.then else [])]
 
 
 def told(movements: Sequence[MovementAllocated]) -> dict[str, bytes]:

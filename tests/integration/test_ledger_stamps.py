@@ -19,7 +19,7 @@ from services.ledger.decide.posting import stamps_of
 from services.ledger.handlers import post_allocated, service
 from shared.contracts.movement import MovementAllocated
 from shared.db import open_engine, query, run, transaction
-from shared.service import Handled, Output, Step
+from shared.service import Output
 from tests.builders import (
     COMPANY,
     PATIENCE,
@@ -28,9 +28,14 @@ from tests.builders import (
     Session,
     bodies,
     carry_out,
+    chain,
+    deliver,
+    follow,
     inputs,
+    join,
     leg,
     names,
+    posting,
     rows,
     told,
     transfer,
@@ -52,19 +57,6 @@ def engine(database: str) -> Iterator[Engine]:
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(8) as pool:
         yield pool
-
-
-def posting(*movements: MovementAllocated) -> Step:
-    return lambda connection: post_allocated(inputs(movements), connection)
-
-
-def deliver(engine: Engine, *movements: MovementAllocated) -> list[Output]:
-    return carry_out(engine, "ledger", posting(*movements))
-
-
-def follow(engine: Engine, handled: Handled) -> list[Output]:
-    """Publish what a committed step left to publish, and carry out what follows."""
-    return [*handled.outputs, *(carry_out(engine, "ledger", handled.then) if handled.then else [])]
 
 
 def sweep(engine: Engine) -> list[Output]:
@@ -183,22 +175,12 @@ def test_a_locking_read_misses_a_bin_that_is_created_while_it_waits(engine: Engi
 # --- two workers, every order of their commits -----------------------------------------------------------------------
 
 
-def join() -> list[MovementAllocated]:
-    """Two movements, each in a bin of its own, and one that comes after both."""
-    receiving = Receiving()
-    return [
-        receiving.movement(leg(1, 3, warehouse="a")),
-        receiving.movement(leg(1, 4, warehouse="b")),
-        receiving.movement(leg(-1, warehouse="a"), leg(-1, warehouse="b")),
-    ]
-
-
 @pytest.mark.parametrize("order", list(permutations((0, 1))))
 @pytest.mark.parametrize("follows", ["at once", "after both commits"])
 def test_a_waiting_join_is_released_whichever_of_its_predecessors_commits_last(
     engine: Engine, pool: ThreadPoolExecutor, order: tuple[int, int], follows: str
 ) -> None:
-    movements = join()
+    movements = join(Receiving())
     assert deliver(engine, movements[2]) == []
     sessions = [Session(engine, posting(each), pool).hold() for each in movements[:2]]
     outputs: list[Output] = []
@@ -218,7 +200,7 @@ def test_a_waiting_join_is_released_whichever_of_its_predecessors_commits_last(
 def test_a_join_that_comes_while_its_predecessors_are_uncommitted_is_applied_by_itself(
     engine: Engine, pool: ThreadPoolExecutor, order: tuple[int, int]
 ) -> None:
-    movements = join()
+    movements = join(Receiving())
     sessions = [Session(engine, posting(each), pool).hold() for each in movements[:2]]
     joining = Session(engine, posting(movements[2]), pool)
     until_blocked(engine)
@@ -232,7 +214,7 @@ def test_a_join_that_comes_while_its_predecessors_are_uncommitted_is_applied_by_
 def test_predecessors_that_come_while_a_join_decides_to_wait_release_it(
     engine: Engine, pool: ThreadPoolExecutor, order: tuple[int, int]
 ) -> None:
-    movements = join()
+    movements = join(Receiving())
     joining = Session(engine, posting(movements[2]), pool).hold()
     sessions = [Session(engine, posting(each), pool) for each in movements[:2]]
     until_blocked(engine, 2)
@@ -245,7 +227,7 @@ def test_predecessors_that_come_while_a_join_decides_to_wait_release_it(
 
 
 def test_two_workers_that_release_the_same_movement_apply_it_once(engine: Engine, pool: ThreadPoolExecutor) -> None:
-    movements = join()
+    movements = join(Receiving())
     deliver(engine, movements[2])
     looks = [Session(engine, posting(each), pool).hold().commit().then for each in movements[:2]]
     assert looks[0] is not None
@@ -277,18 +259,8 @@ def test_a_movement_given_to_two_workers_is_told_by_the_second_when_the_first_di
 # --- deaths ----------------------------------------------------------------------------------------------------------
 
 
-def chain() -> list[MovementAllocated]:
-    receiving = Receiving()
-    return [
-        receiving.movement(leg(2, 5, warehouse="a")),
-        receiving.movement(*transfer(2, "a", "b")),
-        receiving.movement(*transfer(1, "b", "c")),
-        receiving.movement(leg(-1, warehouse="c")),
-    ]
-
-
 def test_a_death_between_commit_and_release_is_repaired_by_one_sweep(engine: Engine) -> None:
-    movements = chain()
+    movements = chain(Receiving())
     deliver(engine, *movements[1:])
     with transaction(engine) as connection:
         handled = post_allocated(inputs(movements[:1]), connection)
@@ -304,7 +276,7 @@ def test_a_death_between_commit_and_release_is_repaired_by_one_sweep(engine: Eng
 
 
 def test_a_death_between_the_commit_of_a_release_and_its_publishing_is_repaired_from_the_outbox(engine: Engine) -> None:
-    movements = join()
+    movements = join(Receiving())
     deliver(engine, movements[2])
     deliver(engine, movements[0])
     with transaction(engine) as connection:
@@ -322,7 +294,7 @@ def test_a_death_between_the_commit_of_a_release_and_its_publishing_is_repaired_
 
 
 def test_a_sweep_leaves_waiting_what_is_not_next(engine: Engine) -> None:
-    movements = chain()
+    movements = chain(Receiving())
     deliver(engine, *movements[2:])
     assert sweep(engine) == []
     assert waiting(engine) == ["M3", "M4"]

@@ -15,8 +15,21 @@ from shared.contracts.movement import BinStamp, MovementAllocated
 from shared.db import open_engine, run, transaction
 from shared.errors import InvariantBroken
 from shared.purposes import Method
-from shared.service import Output
-from tests.builders import Receiving, bodies, carry_out, inputs, leg, names, posted, rows, told, transfer
+from tests.builders import (
+    Receiving,
+    bodies,
+    carry_out,
+    chain,
+    deliver,
+    inputs,
+    join,
+    leg,
+    names,
+    posted,
+    rows,
+    told,
+    transfer,
+)
 
 
 @pytest.fixture
@@ -24,11 +37,6 @@ def engine(database: str) -> Iterator[Engine]:
     engine = open_engine(database)
     yield engine
     engine.dispose()
-
-
-def deliver(engine: Engine, *movements: MovementAllocated) -> list[Output]:
-    """Post a set, and what it releases, as a worker would; what was published."""
-    return carry_out(engine, "ledger", lambda connection: post_allocated(inputs(movements), connection))
 
 
 def at_rest(engine: Engine) -> bool:
@@ -139,24 +147,6 @@ def test_an_early_movement_waits_and_is_released_by_the_one_before_it(engine: En
     assert bodies(outputs) == told(movements)
     assert names(outputs) == ["M1", "M2"]
     assert at_rest(engine)
-
-
-def join(receiving: Receiving) -> list[MovementAllocated]:
-    both = [leg(-1, warehouse="a"), leg(-1, warehouse="b")]
-    return [
-        receiving.movement(leg(1, 3, warehouse="a")),
-        receiving.movement(leg(1, 4, warehouse="b")),
-        receiving.movement(*both),
-    ]
-
-
-def chain(receiving: Receiving) -> list[MovementAllocated]:
-    return [
-        receiving.movement(leg(2, 5, warehouse="a")),
-        receiving.movement(*transfer(2, "a", "b")),
-        receiving.movement(*transfer(1, "b", "c")),
-        receiving.movement(leg(-1, warehouse="c")),
-    ]
 
 
 def cross(receiving: Receiving) -> list[MovementAllocated]:

@@ -19,10 +19,12 @@ from services.desk.docs.page import anchor
 from services.desk.docs.samples import Sample, read_samples
 from services.desk.docs.schemas import NUMBERS, STANDING, event_schema
 from services.desk.events import TYPES, read_event
+from services.receiving.decide.case import Limits
 from shared.broker.topology import TOPOLOGY, matches
 from shared.contracts import masters
 from shared.contracts.codec import Contract, Malformed, Time, decoder, read
 from shared.contracts.envelope import raw_movements, read_envelope, write_event
+from shared.contracts.movement import MESSAGE_LIMIT, MOVEMENTS_LIMIT
 from shared.contracts.registry import ROUTES, STRUCTS, Exchange
 
 SCHEMAS = {kind: event_schema(kind) for kind in STRUCTS}
@@ -238,6 +240,36 @@ def test_the_pattern_of_a_time_takes_what_the_decoder_takes(at: datetime, minute
     with pytest.raises(Malformed):
         read(MOMENTS, json.dumps({"at": at.isoformat()}).encode())
     assert not re.search(STANDING["Time"]["pattern"], at.isoformat())
+
+
+# --- the page about publishing ---------------------------------------------------------------------------------------
+
+
+def test_the_limits_on_the_page_are_those_of_the_code() -> None:
+    stated = dict(re.findall(r"^\| (.+?) \| (.+?) \| .+ \|$", limits(), re.MULTILINE))
+    assert stated["a message"] == f"{MESSAGE_LIMIT // 2**20} MiB"
+    assert stated["movements in an event"] == f"{MOVEMENTS_LIMIT:,}"
+    assert stated["lines in a movement"] == f"{Limits().lines:,}"
+    assert stated["serials in a line"] == f"{Limits().serials:,}"
+    fields = SCHEMAS["movement.requested.v1"]["$defs"]["MovementRequested"]["properties"]
+    assert stated["a movement's `id`"] == f"{fields['id']['maxLength']} characters"
+    text, code = (fields[name]["anyOf"][0]["maxLength"] for name in ("document", "company"))
+    assert stated["other text, a code"] == f"{text:,} characters, {code}"
+
+
+def test_every_code_of_a_limit_is_one_that_is_given() -> None:
+    codes = set(
+        re.findall(r"`(\w+_\w+|malformed)`", "".join(row.rpartition(" | ")[2] for row in limits().splitlines()))
+    )
+    told = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "reasons.md").read_text("utf-8"), re.MULTILINE))
+    parked = set(re.findall(r'Parked\(\s*"(\w+)"', (ROOT / "shared" / "worker.py").read_text("utf-8")))
+    assert {"too_many_lines", "message_too_large", "malformed"} <= codes
+    assert codes <= told | parked
+
+
+def limits() -> str:
+    page = (ROOT / "docs" / "publishing.md").read_text("utf-8")
+    return page.partition("## Limits\n")[2].partition("\n## ")[0].partition("*Rejected*")[0]
 
 
 # --- the AsyncAPI document --------------------------------------------------------------------------------------------

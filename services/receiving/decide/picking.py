@@ -32,7 +32,7 @@ def pickable_batches(case: Case, line: Line, warehouse: Warehouse) -> list[Picka
     """The batches of a bin that may be picked at the movement's day, in the order in which to pick them."""
     key = case.bin_key(line.item, warehouse)
     found = []
-    for number in case.draft.stock.batches_in[key]:
+    for number in case.draft.stock.batches_in.get(key, ()):
         batch = case.draft.batches.get(case.batch_key(line.item, number))
         stock = case.draft.batch_stock.get((*key, number)) or BatchStock()
         free = stock.quantity - stock.reserved

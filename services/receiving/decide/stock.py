@@ -245,6 +245,6 @@ class Draft:
     def serials_in(self, key: BinKey) -> Iterable[tuple[str, Serial]]:
         """The serials that stand in a bin and that this movement has not moved."""
         company, item, _ = key
-        for serial in self.stock.serials_in[key]:
+        for serial in self.stock.serials_in.get(key, ()):
             if (company, item, serial) not in self.serials.own:
                 yield serial, self.stock.serials[company, item, serial]

@@ -16,7 +16,7 @@ from services.receiving.store import inbox, waiting
 from services.receiving.store.locking import lock_stock
 from services.receiving.store.saving import save_stock
 from services.receiving.store.waiting import Waiter
-from shared.contracts.codec import Malformed, decoder, digest, read, write
+from shared.contracts.codec import Malformed, decoder, digest, read, read_outline, write
 from shared.contracts.envelope import Envelope, raw_movements
 from shared.contracts.movement import MOVEMENTS_LIMIT, MovementRequested
 from shared.contracts.registry import MOVEMENT_ALLOCATED, OUTCOME_ACCEPTED, OUTCOME_REJECTED
@@ -66,8 +66,8 @@ def _request(source: str, raw: bytes, trace: str | None, attempt: int = 1) -> Re
     try:
         movement = read(_movements, raw)
     except Malformed as error:
-        identifier = read(_named, raw).id
-        if not 0 < len(identifier) <= _IDENTIFIER_LENGTH:
+        identifier = read_outline(_named, raw).id
+        if not 0 < len(identifier) <= _IDENTIFIER_LENGTH or "\0" in identifier:
             raise
         return Request(source, identifier, digest(raw), problem=str(error), trace=trace, attempt=attempt)
     return Request(source, movement.id, digest(movement), movement, trace=trace, attempt=attempt)
