@@ -40,8 +40,23 @@ bench: setup  ## every figure, into benchmarks/results/; some minutes, on an oth
 bench-quick: setup  ## the same in small, within two minutes
 	$(BIN)/python -m benchmarks --quick
 
-up: ; @echo "make up: not there yet" >&2; exit 1
-down: ; @echo "make down: not there yet" >&2; exit 1
+# `docker compose` where there is the plugin, else `docker-compose`; and what to do where there is neither.
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+define DOCKER_ANSWERS
+@docker version >/dev/null 2>&1 \
+  || { echo "no Docker engine answers: install or start Docker. \`make run\` shows the services without it." >&2; exit 1; }
+@$(COMPOSE) version >/dev/null 2>&1 \
+  || { echo "there is neither \`docker compose\` nor docker-compose: install Docker's compose plugin." >&2; exit 1; }
+endef
+
+up:  ## RabbitMQ, PostgreSQL and the workers in containers; docs/operations.md tells more
+	$(DOCKER_ANSWERS)
+	$(COMPOSE) up -d --build
+
+down:  ## stop and remove the containers; the data stay in their volumes
+	$(DOCKER_ANSWERS)
+	$(COMPOSE) down
+
 docs: setup  ## docs/messages, from the code: schemas, AsyncAPI, the page about every message
 	$(BIN)/python -m services.desk.docs
 

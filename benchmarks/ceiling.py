@@ -36,8 +36,6 @@ COPY (
 ) TO STDOUT
 """
 
-TRIES = 3
-
 Rows = Mapping[str, str]
 """What one movement stores: the lines of each table in COPY's text form."""
 
@@ -62,13 +60,10 @@ def stored_rows(url: str) -> list[Rows]:
     return [found[name] for name in sorted(found)]
 
 
-def measure(rig: Rig, rows: Sequence[Rows], counts: Mapping[int, int]) -> dict[int, Stored]:
-    """Store rows in sets of each size in `counts`, so many movements as it says; the middle one of three tries.
-
-    A try may take less than a second, so one alone would say little.
-    """
+def measure(rig: Rig, rows: Sequence[Rows], counts: Mapping[int, int], tries: int = 1) -> dict[int, Stored]:
+    """Store rows in sets of each size in `counts`, so many movements as it says; the middle one of some tries."""
     return {
-        size: _middle([_measure_once(rig, rows[:count], size) for _ in range(TRIES)]) for size, count in counts.items()
+        size: _middle([_measure_once(rig, rows[:count], size) for _ in range(tries)]) for size, count in counts.items()
     }
 
 

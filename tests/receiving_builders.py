@@ -6,8 +6,7 @@ PostgreSQL, as a worker would, and tries again where it met another worker.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -23,7 +22,7 @@ from shared.contracts.envelope import read_envelope, write_event
 from shared.contracts.movement import MovementAllocated, MovementRequested, RequestedLine
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
 from shared.contracts.registry import MOVEMENT_ALLOCATED, MOVEMENT_REQUESTED, OUTCOME_ACCEPTED, OUTCOME_REJECTED
-from shared.db import Contended, open_engine, transaction
+from shared.db import Contended, open_engine, query, transaction
 from shared.outbox import remove
 from shared.purposes import BatchState, Method, Pick, Tracking
 from shared.quantities import Money, Quantity, Rate, plain
@@ -191,6 +190,12 @@ class Gate:
         told = {each.id: decoded(each) for each in self.send(*events(asked, source)) if each.kind in _OUTCOMES}
         return [told[each.id] for each in asked]
 
+    def accept(self, *asked: MovementRequested) -> list[OutcomeAccepted]:
+        """Send movements as one set that nothing speaks against."""
+        told = self.ask(*asked)
+        assert [each for each in told if isinstance(each, OutcomeRejected)] == []
+        return [each for each in told if isinstance(each, OutcomeAccepted)]
+
     def send(self, *bodies: bytes) -> list[Output]:
         """Work on events of one type as one set; what was published, also of what it released."""
         envelopes = [read_envelope(body) for body in bodies]
@@ -247,6 +252,78 @@ def define_shop(gate: Gate, *items: Mapping[str, Any]) -> None:
         assert isinstance(told, OutcomeAccepted), told
 
 
-def quantities(values: Mapping[Any, Decimal]) -> dict[Any, str]:
-    """Quantities as people write them, without those of nothing."""
-    return {key: plain(value) for key, value in values.items() if value}
+# Goods of each kind, and a movement that brings some of them; `define_shop(gate, *GOODS)` defines them.
+GOODS: tuple[Mapping[str, Any], ...] = (
+    {"item": "tea"},
+    {"item": "phone", "tracking": "serial", "serial_series": "S-.##"},
+    {"item": "cream", "tracking": "batch", "create_batches_on_receipt": True, "pick": "fefo"},
+)
+STOCKED = movement(
+    "opening_stock",
+    comes("tea", 10),
+    comes("cream", 5, batch="B1", expires_on=date(2026, 4, 1)),
+    comes("phone", serials="P1-P3"),
+    id="stocked",
+)
+
+
+def after(minutes: int) -> datetime:
+    """So many minutes after the goods came."""
+    return MORNING + timedelta(minutes=minutes)
+
+
+def named(told: OutcomeAccepted | OutcomeRejected) -> list[str]:
+    """The serials that an accepted movement took, brought or made."""
+    assert isinstance(told, OutcomeAccepted), told
+    return [number for each in told.allocated for number in each.serials]
+
+
+def rows(engine: Engine, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    """The rows of a query."""
+    with transaction(engine) as connection:
+        return [tuple(row) for row in query(connection, statement, **parameters)]
+
+
+def codes(told: OutcomeAccepted | OutcomeRejected) -> list[str]:
+    """The codes of a refusal, none for what was accepted."""
+    return [each.code for each in told.reasons] if isinstance(told, OutcomeRejected) else []
+
+
+def assert_sound(engine: Engine) -> None:
+    """No negative stock; batches make up their bins, serials theirs; stays fit each other; stamps have no gaps."""
+    assert rows(engine, "SELECT * FROM receiving.bin WHERE quantity < 0") == []
+    assert rows(engine, _BINS_UNLIKE_SERIALS) == []
+    assert rows(engine, _BINS_UNLIKE_BATCHES) == []
+    assert rows(engine, _STAYS_UNLIKE_SERIALS) == []
+    assert rows(engine, _OVERLAPPING_STAYS) == []
+    stamps: dict[tuple[str, str], list[int]] = {}
+    for (body,) in rows(engine, "SELECT allocated FROM receiving.movement WHERE allocated IS NOT NULL"):
+        for each in read(_DECODERS[MOVEMENT_ALLOCATED], bytes(body)).stamps:
+            stamps.setdefault((each.item, each.warehouse), []).append(each.stamp)
+    last = rows(engine, "SELECT item, warehouse, last_stamp FROM receiving.bin WHERE last_stamp > 0")
+    assert {key: sorted(found) for key, found in stamps.items()} == {
+        (item, warehouse): list(range(1, stamp + 1)) for item, warehouse, stamp in last
+    }
+
+
+_BINS_UNLIKE_SERIALS = """
+SELECT bin.item, bin.warehouse FROM receiving.bin JOIN receiving.item USING (company, item)
+WHERE tracking = 'serial' AND quantity <> (SELECT count(*) FROM receiving.serial
+    WHERE (serial.company, serial.item, serial.warehouse) = (bin.company, bin.item, bin.warehouse))
+"""
+_BINS_UNLIKE_BATCHES = """
+SELECT bin.item, bin.warehouse FROM receiving.bin JOIN receiving.item USING (company, item)
+WHERE tracking = 'batch' AND quantity <> (SELECT coalesce(sum(stock.quantity), 0) FROM receiving.batch_stock AS stock
+    WHERE (stock.company, stock.item, stock.warehouse) = (bin.company, bin.item, bin.warehouse))
+"""
+_STAYS_UNLIKE_SERIALS = """
+SELECT * FROM (SELECT company, item, serial, warehouse FROM receiving.serial WHERE warehouse IS NOT NULL) AS standing
+FULL JOIN (SELECT company, item, serial, warehouse FROM receiving.stay WHERE until_at = 'infinity') AS stays
+    USING (company, item, serial, warehouse)
+WHERE standing IS NULL OR stays IS NULL
+"""
+_OVERLAPPING_STAYS = """
+SELECT one.serial FROM receiving.stay AS one JOIN receiving.stay AS other USING (company, item, serial)
+WHERE (one.from_at, one.from_tie) < (other.from_at, other.from_tie)
+  AND (one.until_at, one.until_tie) > (other.from_at, other.from_tie)
+"""

@@ -51,7 +51,7 @@ class _Given(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Named(msgspec.Struct, frozen=True):
     id: str = ""
-    company: str = ""
+    company: str | None = None
     lines: tuple[dict[str, Any], ...] = ()
 
 
@@ -118,4 +118,4 @@ def _partition_key(movements: Sequence[_Named]) -> str:
     if not movements:
         return ""
     first = movements[0].lines[0] if movements[0].lines else {}
-    return str(first.get("source") or first.get("target") or movements[0].company)
+    return str(first.get("source") or first.get("target") or movements[0].company or "")

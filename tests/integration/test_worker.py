@@ -17,7 +17,17 @@ from sqlalchemy import Connection, Engine
 from structlog.testing import capture_logs
 
 from shared import outbox
-from shared.broker import Broker, BrokerUnavailable, ConfirmTimeout, Consumer, Delivery, Message, Publisher, connect
+from shared.broker import (
+    Broker,
+    BrokerUnavailable,
+    ConfirmTimeout,
+    Consumer,
+    Delivery,
+    EmbeddedBroker,
+    Message,
+    Publisher,
+    connect,
+)
 from shared.broker.topology import DELIVERY_LIMIT, EVENTS, WORK
 from shared.contracts.codec import Contract, SourceName, decoder, read, write
 from shared.contracts.envelope import frame, raw_movements, read_envelope, write_event
@@ -111,7 +121,7 @@ class Rig:
         """How often each name was told of, since the last time."""
         names = decoder(Thing)
         deliveries: list[Delivery] = []
-        while more := self.listener.drain(1_000, 0.3):
+        while more := self.listener.drain(1_000, 0.0 if isinstance(self.broker, EmbeddedBroker) else 0.2):
             deliveries += more
         frames = [raw_movements(read_envelope(each.body).data) for each in deliveries]
         return Counter(read(names, raw).id for each in frames for raw in each)
