@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from shared.broker import Broker, connect
 from shared.db import open_engine
+from shared.errors import Fatal
+from shared.health import listening
 from shared.logs import configure
+from shared.metrics import Meter, Metrics
 from shared.service import Service
 from shared.settings import Settings
 from shared.worker import Worker
@@ -17,22 +20,28 @@ def serve(services: Sequence[Service], database_url: str, settings: Settings) ->
     """Run a worker of each service until SIGTERM or SIGINT; whether all of them ended well.
 
     A set that was begun is finished first. A worker that gives up takes the others with it: whoever started the process
-    starts all of them anew.
+    starts all of them anew. Metrics and health are told meanwhile, where the settings name a port. Fatal where that
+    port cannot be taken.
     """
     configure(settings.log_level)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     broker = connect(settings.broker_url)
+    metrics = Metrics()
     failures: list[BaseException] = []
     threads = [
-        threading.Thread(target=_work, args=(service, broker, database_url, settings, stop, failures))
+        threading.Thread(
+            target=_work,
+            args=(service, broker, database_url, settings, stop, metrics.meter(service.name), failures),
+        )
         for service in services
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with listening(metrics, settings):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     broker.close()
     for failure in failures:
         sys.stderr.write(f"stockbook: {failure}\n")
@@ -45,7 +54,11 @@ def serve_from_environment(service: Service) -> int:
     if settings.database_url is None or settings.broker_url is None:
         sys.stderr.write("stockbook: a worker needs STOCKBOOK_DATABASE_URL and STOCKBOOK_BROKER_URL\n")
         return 2
-    return 0 if serve([service], settings.database_url, settings) else 1
+    try:
+        return 0 if serve([service], settings.database_url, settings) else 1
+    except Fatal as error:
+        sys.stderr.write(f"stockbook: {error}\n")
+        return 1
 
 
 def _work(
@@ -54,11 +67,12 @@ def _work(
     url: str,
     settings: Settings,
     stop: threading.Event,
+    meter: Meter,
     failures: list[BaseException],
 ) -> None:
     engine = open_engine(url)
     try:
-        Worker(service, broker, engine, settings, stop).run()
+        Worker(service, broker, engine, settings, stop, meter).run()
     except BaseException as failure:
         failures.append(failure)
         raise

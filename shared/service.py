@@ -5,7 +5,9 @@ to publish once the transaction is committed, and what to do after that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -43,6 +45,34 @@ class Output:
     body: bytes
 
 
+class Result(StrEnum):
+    """What becomes of a movement or a definition in a transaction: counted, never acted upon."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    POSTED = "posted"
+    BOOKED = "booked"
+    TOLD_AGAIN = "told_again"
+    WAITING = "waiting"
+    WOKEN = "woken"
+    RELEASED = "released"
+    PARKED = "parked"
+    STUCK = "stuck"
+
+
+class Level(StrEnum):
+    """What stands in a service's tables, as far as somebody should know of it."""
+
+    WAITING = "waiting"
+    LONGEST_WAIT = "longest_wait_seconds"
+    STUCK_BINS = "stuck_bins"
+    PARKED = "parked"
+
+
+Counts = Mapping[tuple[Result, str], int]
+"""How many of each result, with the code of its reason (empty: it has none)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handled:
     """What a transaction leaves to do once it is committed.
@@ -50,12 +80,18 @@ class Handled:
     `outputs` are published, and confirmed, before the inputs are acknowledged. `released` are the keys of outputs that
     also stand in the outbox, and leave it once they are confirmed. `then` is the next transaction, if there is more;
     `otherwise` says what to do in its place where it fails for good, so that one bad movement does not stop the others.
+
+    The rest is for whoever watches: `counts` what became of the movements, `levels` what stands in the tables, and
+    `oldest` when the first was accepted of all that this transaction posted or booked.
     """
 
     outputs: Sequence[Output] = ()
     released: Sequence[Key] = ()
     then: "Step | None" = None
     otherwise: "Callable[[Exception], Step] | None" = None
+    counts: Counts = field(default_factory=dict)
+    levels: Mapping[Level, float] = field(default_factory=dict)
+    oldest: datetime | None = None
 
 
 Step = Callable[[Connection], Handled]
@@ -81,7 +117,8 @@ class Service:
     `sweeps` are steps that run when a worker starts and every few seconds: they repair what a crash left half done.
     `prefetch` is how many messages a worker holds; those between services are frames of many movements. Messages of
     more than `message_limit` bytes are parked: that is for the gate, what was accepted there is always taken. An input
-    that cannot be worked on even alone is parked, unless the service has its own way to `give_up`.
+    that cannot be worked on even alone is parked, unless the service has its own way to `give_up`. `replay` is the step
+    that runs when the service's queue vanished, with all that lay in it.
     """
 
     name: str
@@ -90,6 +127,7 @@ class Service:
     prefetch: int = 16
     message_limit: int | None = None
     give_up: GiveUp | None = None
+    replay: Step | None = None
 
 
 def movement_reader(struct: type[Contract]) -> Callable[[Envelope], list[Input]]:

@@ -17,6 +17,8 @@ class Settings:
     movements a transaction takes at most; `linger` how long (seconds) a set waits for more while more is arriving;
     `frame_size` and `frame_bytes` bound the messages between services; `pause` and `longest_pause` (seconds) are the
     first and the longest wait when a server is away; `sweep_every` is the time between two sweeps (seconds).
+    `http_port` is where metrics and health are told (None: nowhere), on the address `http_host`; a worker that was
+    silent for `stuck_after` seconds is not alive.
     """
 
     database_url: str | None = None
@@ -30,6 +32,9 @@ class Settings:
     pause: float = 0.1
     longest_pause: float = 5.0
     sweep_every: float = 1.0
+    http_port: int | None = None
+    http_host: str = "127.0.0.1"
+    stuck_after: float = 120.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -41,6 +46,9 @@ class Settings:
             log_level=environment.get("STOCKBOOK_LOG_LEVEL", "info"),
             set_size=_count(environment, "STOCKBOOK_SET_SIZE", 500),
             frame_size=_count(environment, "STOCKBOOK_FRAME_SIZE", 250),
+            http_port=_port(environment, "STOCKBOOK_HTTP_PORT"),
+            http_host=environment.get("STOCKBOOK_HTTP_HOST") or "127.0.0.1",
+            stuck_after=_count(environment, "STOCKBOOK_STUCK_AFTER", 120),
         )
 
 
@@ -64,4 +72,13 @@ def _count(environment: Mapping[str, str], name: str, default: int) -> int:
     text = environment.get(name, str(default))
     if not text.isdecimal() or int(text) == 0:
         raise Fatal(f"{name} is a whole number above zero", value=text)
+    return int(text)
+
+
+def _port(environment: Mapping[str, str], name: str) -> int | None:
+    text = environment.get(name)
+    if not text:
+        return None
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise Fatal(f"{name} is a port, 1 to 65535", value=text)
     return int(text)

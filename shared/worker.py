@@ -10,8 +10,9 @@ that input stands alone, and is parked. What fails after that transaction parks 
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from threading import Event
@@ -20,16 +21,17 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
 
-from shared.broker.interface import Broker, Consumer, Delivery
+from shared.broker.interface import Broker, Consumer, Delivery, QueueVanished
 from shared.contracts.codec import Malformed
 from shared.contracts.envelope import read_envelope
 from shared.db import Contended, Taken, transaction
 from shared.errors import Fatal, InvariantBroken, Retryable
 from shared.frames import bounded, frames
 from shared.logs import logger
+from shared.metrics import Meter, Metric, Metrics
 from shared.outbox import remove
 from shared.parked import Parked, park
-from shared.service import Handled, Input, Key, Output, Service, Step
+from shared.service import Handled, Input, Key, Output, Result, Service, Step
 from shared.settings import Settings
 
 _Given = TypeVar("_Given")
@@ -56,13 +58,20 @@ class Worker:
     """One worker of a service; it belongs to one thread."""
 
     def __init__(
-        self, service: Service, broker: Broker, engine: Engine, settings: Settings, stop: Event | None = None
+        self,
+        service: Service,
+        broker: Broker,
+        engine: Engine,
+        settings: Settings,
+        stop: Event | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._service = service
         self._broker = broker
         self._engine = engine
         self._settings = settings
         self._stop = stop or Event()
+        self._meter = meter or Metrics().meter(service.name)
         self._log = logger(service.name)
         self._publisher = broker.publisher()
         self._consumer: Consumer | None = None
@@ -85,12 +94,16 @@ class Worker:
         """
         try:
             return self._turn(timeout)
-        except Retryable:
+        except Retryable as error:
+            self._meter.ready(False)
             self._drop_consumer()
+            if isinstance(error, QueueVanished):
+                self._follow(self._service.replay)
             raise
 
     def close(self) -> None:
         """Give back the connections; what was not acknowledged will be delivered again."""
+        self._meter.ready(False)
         self._drop_consumer()
         self._publisher.close()
 
@@ -102,24 +115,29 @@ class Worker:
                 pause = self._settings.pause
             except Retryable as error:
                 self._log.warning("begun anew", error=str(error), pause=round(pause, 2))
+                self._meter.add(Metric.RETRIES, "away")
                 self._stop.wait(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 2, self._settings.longest_pause)
 
     def _turn(self, timeout: float) -> int:
+        self._meter.tick()
         self._sweep()
         consumer = self._consumer or self._subscribe()
         deliveries = consumer.drain(self._settings.set_size, timeout, self._settings.linger)
         for portion in _by_suspicion(deliveries):
             if self._stop.is_set():
                 break
-            self._work(portion)
-            consumer.acknowledge(portion)
+            with self._meter.timed(Metric.SET_TIME):
+                self._work(portion)
+                consumer.acknowledge(portion)
         self._beat()
+        self._meter.ready(True)
         return len(deliveries)
 
     def _subscribe(self) -> Consumer:
         self._broker.declare()
         self._consumer = self._broker.consumer(self._service.name, self._service.prefetch)
+        self._meter.add(Metric.SUBSCRIPTIONS)
         return self._consumer
 
     def _drop_consumer(self) -> None:
@@ -128,6 +146,7 @@ class Worker:
             self._consumer = None
 
     def _beat(self) -> None:
+        self._meter.tick()
         self._publisher.beat()
         if self._consumer is not None:
             self._consumer.beat()
@@ -137,15 +156,20 @@ class Worker:
             return
         for sweep in self._service.sweeps:
             self._follow(sweep)
+        self._meter.add(Metric.SWEEPS)
         self._sweep_at = time.monotonic() + self._settings.sweep_every
 
     def _work(self, deliveries: Sequence[Delivery]) -> None:
         inputs: list[Input] = []
         parked: list[Parked] = []
+        kinds: Counter[str] = Counter()
         for delivery in deliveries:
             readable, unreadable = _read(self._service, delivery)
             inputs += readable
             parked += unreadable
+            kinds[_known_kind(self._service, readable, unreadable)] += 1
+        for kind, count in kinds.items():
+            self._meter.add(Metric.MESSAGES, kind, amount=count)
         for each in parked:
             self._log.warning(each.reason, kind=each.kind, source=each.source, id=each.id, error=each.error[:_SHOWN])
         if parked and not inputs:
@@ -157,7 +181,7 @@ class Worker:
         """Work on a portion; halve it until the input that cannot be worked on stands alone, and park that."""
         alone = len(portion.inputs) == 1
         try:
-            handled = self._insist(self._commit, partial(self._handle, portion), alone=alone)
+            handled = self._insist(self._commit_set, portion, alone=alone)
         except (Retryable, Fatal):
             raise
         except Exception as error:  # noqa: BLE001 - whatever one input does, its neighbours go on
@@ -166,22 +190,27 @@ class Worker:
             else:
                 self._halve(portion, error)
             return
+        self._meter.set_done(portion.inputs[0].kind, len(portion.inputs))
         self._emit(handled)
         self._follow(handled.then, handled.otherwise)
 
     def _halve(self, portion: _Portion, error: Exception) -> None:
         self._log.warning("set halved", inputs=len(portion.inputs), error=str(error)[:_SHOWN])
+        self._meter.add(Metric.HALVED)
         middle = len(portion.inputs) // 2
         self._try(_Portion(portion.inputs[:middle], portion.parked))
         self._try(_Portion(portion.inputs[middle:]))
 
     def _handle(self, portion: _Portion, connection: Connection) -> Handled:
         park(connection, self._service.name, portion.parked)
-        return self._service.handlers[portion.inputs[0].kind].work(portion.inputs, connection)
+        handled = self._service.handlers[portion.inputs[0].kind].work(portion.inputs, connection)
+        if portion.parked:
+            handled = replace(handled, counts=Counter(handled.counts) + _by_reason(portion.parked))
+        return handled
 
     def _park(self, parked: Sequence[Parked], connection: Connection) -> Handled:
         park(connection, self._service.name, parked)
-        return Handled()
+        return Handled(counts=_by_reason(parked))
 
     def _give_up(self, portion: _Portion, error: Exception) -> None:
         """Put the one input aside, in its service's own way or by parking it; all others go on."""
@@ -190,10 +219,10 @@ class Worker:
         kind, source, name = spoiled.kind, spoiled.source, spoiled.id
         self._log.error(reason, kind=kind, source=source, id=name, trace=spoiled.trace, exc_info=error)
         row = Parked(reason, f"{type(error).__name__}: {error}", spoiled.raw, kind, source, name)
-        aside = [] if self._is_put_aside(spoiled, error) else [row]
+        aside = [] if self._is_put_aside(spoiled, error, reason) else [row]
         self._insist(self._commit, partial(self._park, [*portion.parked, *aside]))
 
-    def _is_put_aside(self, spoiled: Input, error: Exception) -> bool:
+    def _is_put_aside(self, spoiled: Input, error: Exception, reason: str) -> bool:
         """Whether the service has a way of its own to keep the input, and it works."""
         give_up = self._service.give_up
         if give_up is None:
@@ -201,7 +230,7 @@ class Worker:
 
         def step(connection: Connection) -> Handled:
             give_up(spoiled, error, connection)
-            return Handled()
+            return Handled(counts={(Result.STUCK, reason): 1})
 
         try:
             self._insist(self._commit, step)
@@ -221,6 +250,7 @@ class Worker:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
                 self._log.error("step failed", exc_info=error)
+                self._meter.add(Metric.FAILED_STEPS)
                 handled = Handled(then=otherwise(error) if otherwise is not None else None)
             self._emit(handled)
             step, otherwise = handled.then, handled.otherwise
@@ -233,13 +263,20 @@ class Worker:
             self._insist(self._release, handled.released)
         self._beat()
 
+    def _commit_set(self, portion: _Portion) -> Handled:
+        with self._meter.timed(Metric.TRANSACTION):
+            return self._commit(partial(self._handle, portion))
+
     def _commit(self, step: Step) -> Handled:
         with transaction(self._engine) as connection:
-            return step(connection)
+            handled = step(connection)
+        self._meter.committed(handled)
+        return handled
 
     def _publish(self, outputs: Sequence[Output]) -> None:
         messages = frames(outputs, self._service.name, _new_id, self._settings.frame_size, self._settings.frame_bytes)
-        self._publisher.publish(messages)
+        with self._meter.timed(Metric.PUBLISH):
+            self._publisher.publish(messages)
 
     def _release(self, keys: Sequence[Key]) -> None:
         with transaction(self._engine) as connection:
@@ -270,6 +307,11 @@ class Worker:
     def _wait(self, error: Retryable, pause: float) -> None:
         """Pause, more or less; a worker that is told to stop leaves the set, which will be delivered again."""
         self._log.warning("waiting", error=str(error)[:_SHOWN], pause=round(pause, 2))
+        if isinstance(error, Contended):
+            self._meter.add(Metric.RETRIES, "contended")
+        else:
+            self._meter.add(Metric.RETRIES, "away")
+            self._meter.ready(False)
         if self._stop.wait(pause * random.uniform(0.5, 1.5)):
             raise error
 
@@ -297,6 +339,16 @@ def _read(service: Service, delivery: Delivery) -> tuple[list[Input], list[Parke
     bad = [each for each in inputs if isinstance(each.value, Malformed)]
     parked = [Parked("malformed", str(each.value), each.raw, each.kind, each.source, each.id, about) for each in bad]
     return [each for each in inputs if not isinstance(each.value, Malformed)], parked
+
+
+def _known_kind(service: Service, inputs: Sequence[Input], parked: Sequence[Parked]) -> str:
+    """A message's type; "unknown" where the service takes none of that name, for anybody may send any name."""
+    kind = inputs[0].kind if inputs else parked[0].kind if parked else None
+    return kind if kind is not None and kind in service.handlers else "unknown"
+
+
+def _by_reason(parked: Sequence[Parked]) -> Counter[tuple[Result, str]]:
+    return Counter((Result.PARKED, each.reason) for each in parked)
 
 
 def _by_suspicion(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:

@@ -212,14 +212,16 @@ class Gate:
         return published
 
     def _insist(self, step: Step) -> Handled:
-        while True:
+        for _ in range(_MEETINGS):
             try:
                 with transaction(self.engine) as connection:
                     return step(connection)
             except Contended:
                 self.met += 1
+        raise AssertionError("other workers stood in the way each time")
 
 
+_MEETINGS = 50
 _OUTCOMES = (OUTCOME_ACCEPTED, OUTCOME_REJECTED)
 
 

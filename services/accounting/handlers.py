@@ -6,16 +6,20 @@ from sqlalchemy import Connection
 
 from services.accounting.decide.journal import book
 from services.accounting.store import Booking, add_journal, add_movements, stored_outputs
+from shared import outbox, parked, replay
 from shared.contracts.codec import write
 from shared.contracts.registry import JOURNAL_POSTED, MOVEMENT_POSTED
 from shared.contracts.stock import MovementPosted
 from shared.identity import derived_id
-from shared.service import Handled, Handler, Input, Key, Output, Service, movement_reader
+from shared.service import Handled, Handler, Input, Key, Output, Result, Service, movement_reader
+
+SCHEMA = "accounting"
 
 
 def service() -> Service:
-    """Accounting, as the worker sees it. It releases nothing later, so it has no sweeps."""
-    return Service("accounting", HANDLERS)
+    """Accounting, as the worker sees it. Only a replay leaves something in its outbox."""
+    sweeps = (outbox.sweep(SCHEMA), replay.sweep(REPLAY), parked.sweep(SCHEMA))
+    return Service(SCHEMA, HANDLERS, sweeps, replay=replay.due(SCHEMA))
 
 
 def book_movements(inputs: Sequence[Input], connection: Connection) -> Handled:
@@ -24,9 +28,13 @@ def book_movements(inputs: Sequence[Input], connection: Connection) -> Handled:
     new = add_movements(connection, bookings.values())
     fresh = [each for key, each in bookings.items() if key in new]
     add_journal(connection, [each.journal for each in fresh if each.journal])
-    told = {each.key: each.output for each in fresh if each.output}
-    told |= stored_outputs(connection, bookings.keys() - new)
-    return Handled([Output(JOURNAL_POSTED, *key, body) for key, body in told.items()])
+    again = stored_outputs(connection, bookings.keys() - new)
+    told = {each.key: each.output for each in fresh if each.output} | again
+    return Handled(
+        [Output(JOURNAL_POSTED, *key, body) for key, body in told.items()],
+        counts={(Result.BOOKED, ""): len(fresh), (Result.TOLD_AGAIN, ""): len(again)},
+        oldest=min((each.movement.recorded_at for each in fresh), default=None),
+    )
 
 
 def _distinct(inputs: Sequence[Input]) -> dict[Key, Booking]:
@@ -43,3 +51,4 @@ def _booking(movement: MovementPosted) -> Booking:
 
 
 HANDLERS = {MOVEMENT_POSTED: Handler(movement_reader(MovementPosted), book_movements)}
+REPLAY = replay.Replay(SCHEMA, "ledger.posted", "posted", MOVEMENT_POSTED, HANDLERS[MOVEMENT_POSTED])

@@ -6,6 +6,8 @@ An embedded server belongs to the process that started it and is gone with it; i
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy import Connection
+
 from services.desk.store import missing_migrations
 from shared.db import open_engine, transaction
 from shared.embedded_postgres import EmbeddedPostgres
@@ -28,6 +30,18 @@ def database(settings: Settings, *, temporary: bool = False) -> Iterator[str]:
     with EmbeddedPostgres(None if temporary else settings.data_folder, durable=not temporary) as server:
         bring_up_to_date(server.url)
         yield server.url
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[Connection]:
+    """A transaction on that database, for a command that looks at something or writes a row or two."""
+    with database(settings) as url:
+        engine = open_engine(url)
+        try:
+            with transaction(engine) as connection:
+                yield connection
+        finally:
+            engine.dispose()
 
 
 def bring_up_to_date(url: str) -> list[str]:

@@ -11,19 +11,20 @@ from sqlalchemy import Connection
 
 from services.ledger import store
 from services.ledger.decide.posting import BinKey, Stamps, in_order, post, stamps_of
-from shared import outbox
+from shared import outbox, parked, replay
 from shared.contracts.codec import write
 from shared.contracts.movement import MovementAllocated
 from shared.contracts.registry import MOVEMENT_ALLOCATED, MOVEMENT_POSTED
 from shared.errors import InvariantBroken
-from shared.service import Handled, Handler, Input, Key, Output, Service, Step, movement_reader
+from shared.service import Handled, Handler, Input, Key, Output, Result, Service, Step, movement_reader
 
 SCHEMA = "ledger"
 
 
 def service() -> Service:
     """The ledger, as the worker sees it."""
-    return Service(SCHEMA, HANDLERS, sweeps=(release(None), outbox.sweep(SCHEMA)), give_up=give_up)
+    sweeps = (release(None), outbox.sweep(SCHEMA), replay.sweep(REPLAY), look_around, parked.sweep(SCHEMA))
+    return Service(SCHEMA, HANDLERS, sweeps, give_up=give_up, replay=replay.due(SCHEMA))
 
 
 def post_allocated(inputs: Sequence[Input], connection: Connection) -> Handled:
@@ -34,7 +35,7 @@ def post_allocated(inputs: Sequence[Input], connection: Connection) -> Handled:
     added = store.add_movements(connection, [each.value for each in distinct.values()])
     told = _outputs(store.stored_outputs(connection, distinct.keys() - added))
     if not added:
-        return Handled(told)
+        return Handled(told, counts={(Result.TOLD_AGAIN, ""): len(told)})
     new = {key: each for key, each in distinct.items() if key in added}
     bins = {bin_key for each in new.values() for bin_key in stamps_of(each.value)}
     store.create_bins(connection, bins)
@@ -73,27 +74,27 @@ def _isolate(candidates: Mapping[Key, Stamps], error: Exception) -> Step:
 
     def stick(connection: Connection) -> Handled:
         store.stick(connection, key, stamps.keys(), "unprocessable", f"{type(error).__name__}: {error}")
-        return Handled()
+        return Handled(counts={(Result.STUCK, "unprocessable"): 1})
 
     return stick
 
 
 def give_up(spoiled: Input, error: Exception, connection: Connection) -> None:
-    """Put aside a movement that cannot be applied: it waits, its bins are stuck, an operator has it tried again.
+    """Put aside a movement that failed alone: it waits, and the next sweep finds out whether it is to blame.
 
-    One whose stamp was taken by another movement can never be next, and is parked.
+    It may be innocent: what waited for it was to be applied with it. One whose stamp was taken by another movement can
+    never be next, one without any stamp is in nobody's way: those are parked.
     """
-    movement, told = spoiled.value, f"{type(error).__name__}: {error}"
+    movement = spoiled.value
     stamps = stamps_of(movement)
     key = (movement.source, movement.id)
     if not store.add_movements(connection, [movement]):
         return
     store.create_bins(connection, stamps)
     last_stamps = store.lock_bins(connection, stamps).last_stamps
-    if any(last_stamps[bin_key] >= stamp for bin_key, stamp in stamps.items()):
-        raise InvariantBroken("a stamp was taken by another movement", movement=key) from error
+    if not stamps or any(last_stamps[bin_key] >= stamp for bin_key, stamp in stamps.items()):
+        raise InvariantBroken("no stamp of its own is left to wait for", movement=key) from error
     store.add_waiting(connection, {key: spoiled.raw}, {key: stamps})
-    store.stick(connection, key, stamps.keys(), "unprocessable", told)
 
 
 def _apply(
@@ -129,7 +130,23 @@ def _apply(
     store.add_waiting(connection, {key: each.raw for key, each in new.items() if key not in bodies}, stamps)
     more = store.has_followers(connection, posting.advanced)
     applied = _outputs({key: body for key, body in bodies.items() if key in new})
-    return Handled([*told, *applied, *released], waited, release(posting.advanced) if more else None)
+    return Handled(
+        [*told, *applied, *released],
+        waited,
+        release(posting.advanced) if more else None,
+        counts={
+            (Result.POSTED, ""): len(order),
+            (Result.RELEASED, ""): len(waited),
+            (Result.WAITING, ""): len(new) - len(applied),
+            (Result.TOLD_AGAIN, ""): len(told),
+        },
+        oldest=min((each.recorded_at for each in ordered), default=None),
+    )
+
+
+def look_around(connection: Connection) -> Handled:
+    """A step that tells how many movements wait, for how long, and how many bins are stuck."""
+    return Handled(levels=store.standing(connection))
 
 
 def _outputs(bodies: Mapping[Key, bytes]) -> list[Output]:
@@ -137,3 +154,6 @@ def _outputs(bodies: Mapping[Key, bytes]) -> list[Output]:
 
 
 HANDLERS = {MOVEMENT_ALLOCATED: Handler(movement_reader(MovementAllocated), post_allocated)}
+REPLAY = replay.Replay(
+    SCHEMA, "receiving.allocated", "allocated", MOVEMENT_ALLOCATED, HANDLERS[MOVEMENT_ALLOCATED], give_up
+)

@@ -29,7 +29,7 @@ from shared.db import columns, copy, query, run
 from shared.errors import InvariantBroken
 from shared.purposes import Tracking
 from shared.quantities import plain
-from shared.service import Key
+from shared.service import Key, Level
 
 REACH = 1_000
 """How far behind a bin's last stamp waiting movements are looked at; those further on are found in a later round."""
@@ -108,7 +108,13 @@ FROM {_BINS} AS given (company, item, warehouse)
 ORDER BY company, item, warehouse
 ON CONFLICT (company, item, warehouse) DO NOTHING
 """
-_LOOSEN = f"DELETE FROM ledger.stuck WHERE (company, item, warehouse) IN (SELECT * FROM {_BINS})"
+# In one order: two operators may do it at once.
+_LOOSEN = f"""
+DELETE FROM ledger.stuck WHERE (company, item, warehouse) IN (
+    SELECT company, item, warehouse FROM ledger.stuck WHERE (company, item, warehouse) IN (SELECT * FROM {_BINS})
+    ORDER BY company, item, warehouse FOR UPDATE
+)
+"""
 _WAITING_BODIES = f"SELECT body FROM ledger.waiting WHERE (source, id) IN (SELECT * FROM {_KEYS})"
 _BATCHES = """
 SELECT company, item, warehouse, batch, quantity, worth, value FROM ledger.bin_batch
@@ -178,6 +184,11 @@ _FOLLOWERS = f"""
 SELECT coalesce(bool_or(stamp = last_stamp + 1), false), coalesce(bool_or(stamp <= last_stamp), false)
 FROM ledger.bin JOIN ledger.waiting_stamp USING (company, item, warehouse)
 WHERE (company, item, warehouse) IN (SELECT * FROM {_BINS}) AND stamp <= last_stamp + 1
+"""
+# Bounded: a backlog must not be counted every second.
+_STANDING = """
+SELECT count(*), cast(extract(epoch FROM now() - min(recorded_at)) AS float8), (SELECT count(*) FROM ledger.stuck)
+FROM (SELECT source, id FROM ledger.waiting LIMIT 10000) AS waiting JOIN ledger.movement USING (source, id)
 """
 
 _movements = decoder(MovementAllocated)
@@ -323,6 +334,12 @@ def stick(connection: Connection, key: Key, bins: Collection[BinKey], reason: st
 def loosen(connection: Connection, bins: Collection[BinKey]) -> int:
     """Have what waits in stuck bins tried again, at the next sweep; how many bins were stuck."""
     return run(connection, _LOOSEN, **_bins(bins)) if bins else 0
+
+
+def standing(connection: Connection) -> Mapping[Level, float]:
+    """How many movements wait (10,000 at most), how long ago the first of them was accepted, what is stuck."""
+    ((waiting, longest, stuck),) = _fetch(connection, _STANDING)
+    return {Level.WAITING: waiting, Level.LONGEST_WAIT: longest or 0.0, Level.STUCK_BINS: stuck}
 
 
 def has_followers(connection: Connection, advanced: Sequence[BinKey]) -> bool:

@@ -36,12 +36,14 @@ from shared.broker import Broker, Consumer, Delivery, EmbeddedBroker, Message, c
 from shared.broker.topology import ACCOUNTING, EVENTS, INTAKE, LEDGER, RECEIVING, UNROUTED
 from shared.contracts.codec import decoder, read
 from shared.contracts.envelope import raw_movements, read_envelope
+from shared.contracts.movement import MESSAGE_LIMIT
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
 from shared.contracts.registry import JOURNAL_POSTED, MOVEMENT_POSTED, OUTCOME_ACCEPTED, OUTCOME_REJECTED
 from shared.db import open_engine, query, transaction
 from shared.service import Key, Service
 from shared.settings import Settings
 from shared.worker import Worker
+from tests import servers
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = datetime.now(UTC)  # one moment for all movements: whatever order they come in, none is back-dated
@@ -420,6 +422,15 @@ def _enveloped(data: str, kind: str = "movement.requested.v1", name: str = "e") 
     return (json.dumps(names)[:-1] + f', "data": {data}}}').encode()
 
 
+def test_a_message_that_is_too_large_is_parked_and_stops_nothing(desk: Desk) -> None:
+    desk.play(*masters())
+    large = json.dumps({**receipt("R1"), "later": "x" * MESSAGE_LIMIT})
+    desk.play_raw(_enveloped(large), sent(receipt("R2")).body)
+    assert desk.rows("SELECT reason, length(body) < 10000 FROM receiving.parked") == [("message_too_large", True)]
+    assert desk.stock()["tea", "north"] == (Decimal(20), Decimal("50.00"))
+    desk.check(parked=1)
+
+
 def test_a_rejection_is_logged_with_its_source_its_id_its_trace_and_its_codes(desk: Desk, logs: list[Any]) -> None:
     desk.play(*masters())
     body = json.loads(sent(movement("X1", "theft")).body)
@@ -485,17 +496,22 @@ def test_two_workers_of_each_service_and_500_shuffled_movements_are_in_balance(s
     shop.check()
 
 
-def test_database_sessions_that_are_ended_in_mid_flight_lose_nothing(shop: Shop) -> None:
+def test_connections_that_are_ended_in_mid_flight_lose_nothing(
+    shop: Shop, rabbitmq: servers.Broker, logs: list[Any]
+) -> None:
     movements = mixed(300)
-    ended = 0
     with working(shop, *SERVICES):
         shop.publish(masters() + opening())
         shop.settle()
         for start in range(0, 300, 20):
             shop.publish([sent(each) for each in movements[start : start + 20]])
-            ended += len(shop.rows(_END_SESSIONS))
+            shop.rows(_END_SESSIONS)
+            if start == 160 and rabbitmq.ctl is not None:
+                virtual_host = shop.broker_url.rpartition("/")[2]
+                rabbitmq.ctl("close_all_connections", "--vhost", virtual_host, "a test")
         shop.settle()
-    assert ended > 3
+    assert sum("the database is away" in each.get("error", "") for each in logs) > 3
+    assert rabbitmq.ctl is None or any("the broker cannot be reached" in each.get("error", "") for each in logs)
     assert shop.booked() == 4 + 300
     shop.check()
 

@@ -170,12 +170,13 @@ def _rig(broker_url: str | None, database: str) -> Iterator[Rig]:
 def test_one_bad_row_in_a_set_of_500_is_parked_alone(rig: Rig, logs: list[Any]) -> None:
     names = [f"t{number}" for number in range(499)]
     names.insert(123, "bad")
-    rig.publish(things(*names[:250]), things(*names[250:]))
-    rig.work(messages=2)
-    good = Counter(names) - Counter(["bad"])
+    rig.publish(things(*names[:250]), b"junk", things(*names[250:]), things("of the next set"))
+    rig.work(messages=4)
+    good = Counter([*names, "of the next set"]) - Counter(["bad"])
     assert rig.effects() == good
     assert rig.heard() == good
-    (row,) = rig.parked()
+    row, junk = sorted(rig.parked(), key=lambda each: str(each.reason), reverse=True)
+    assert (junk.reason, bytes(junk.body), junk.times) == ("malformed", b"junk", 1)
     assert (row.reason, row.kind, row.source, row.id, row.times) == ("unprocessable", KIND, "till", "bad", 1)
     assert bytes(row.body) == thing("bad")
     assert "effect_id_check" in row.error
@@ -517,17 +518,17 @@ def test_a_set_that_takes_too_long_is_halved(embedded: Rig) -> None:
 
 
 @pytest.mark.parametrize("statement", ["SELECT * FROM not_there", "SELECT not_there FROM effect"])
-def test_a_database_that_was_not_migrated_ends_the_worker_and_moves_no_message(rig: Rig, statement: str) -> None:
+def test_a_database_that_was_not_migrated_ends_the_worker_and_moves_no_message(embedded: Rig, statement: str) -> None:
     def work(inputs: Sequence[Input], connection: Connection) -> Handled:
         query(connection, statement)
         return enter(inputs, connection)
 
-    rig.publish(things("t1", "t2"))
+    embedded.publish(things("t1", "t2"))
     with pytest.raises(Fatal, match="not_there"):
-        rig.worker(work).run()
-    assert rig.parked() == []
-    rig.work()
-    assert rig.effects() == Counter(["t1", "t2"])
+        embedded.worker(work).run()
+    assert embedded.parked() == []
+    embedded.work()
+    assert embedded.effects() == Counter(["t1", "t2"])
 
 
 def test_a_secret_and_the_content_of_a_statement_stay_out_of_the_errors(embedded: Rig, database: str) -> None:
@@ -560,13 +561,13 @@ def left(rig: Rig) -> int:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 500])
-def test_all_that_stands_in_the_outbox_is_told_whatever_the_size_of_a_sweep(rig: Rig, limit: int) -> None:
-    expected = fill(rig, 7)
-    worker = rig.worker(sweeps=[outbox.sweep("ledger", limit)])
+def test_all_that_stands_in_the_outbox_is_told_whatever_the_size_of_a_sweep(embedded: Rig, limit: int) -> None:
+    expected = fill(embedded, 7)
+    worker = embedded.worker(sweeps=[outbox.sweep("ledger", limit)])
     worker.turn(0)
     worker.close()
-    assert rig.heard() == expected
-    assert left(rig) == 0
+    assert embedded.heard() == expected
+    assert left(embedded) == 0
 
 
 def test_an_output_leaves_the_outbox_only_after_its_confirm(rig: Rig) -> None:

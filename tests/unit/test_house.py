@@ -48,6 +48,7 @@ SQL_STANDS_IN = (
     "shared/migrate.py",
     "shared/outbox.py",
     "shared/parked.py",
+    "shared/replay.py",
 )
 # Outside of these, a connection is passed on and never used.
 HANDED_ON = {"Connection", "Engine", "URL"}

@@ -19,7 +19,7 @@ from shared.contracts import masters
 from shared.contracts.movement import AdditionalCost, Reference, RequestedLine, Tender, TicketMoney
 from shared.purposes import AccountKind, BatchState, Method, Role, Tracking
 from shared.quantities import Money, Quantity, Rate
-from tests.builders import MORNING
+from tests.builders import MORNING, SOURCE
 from tests.receiving_builders import EVENING, Shop, comes, company, goes, item, line, moves
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,6 +109,20 @@ def _malformed() -> Mapping[str, Mapping[str, str]]:
     return {each.code: each.facts for each in judged.outcome.reasons}
 
 
+def _cancelling(original: bool | None) -> Mapping[str, Mapping[str, str]]:
+    """A cancellation of a movement that was accepted, refused, or never came."""
+    of = shop()
+    if original is not None:
+        of.stock.originals[SOURCE, "M0"] = original
+    return _told(of, "cancellation", against=Reference(id="M0"))
+
+
+def _cancelled() -> Mapping[str, Mapping[str, str]]:
+    of = shop()
+    of.stock.tombstones[SOURCE, "M0"] = (SOURCE, "C0")
+    return _told(of, "delivery", goes("tea", 1), id="M0")
+
+
 def _paid(*tenders: Tender, rounding: str | None = None) -> TicketMoney:
     return TicketMoney(tenders=list(tenders), rounding=None if rounding is None else Money(rounding))
 
@@ -122,6 +136,7 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
         masters.WarehouseDefined(company="shop", warehouse="n", account="7000"), **ACCOUNTS
     )),
     ("additional_costs_unsupported", asked("delivery", additional_costs=[AdditionalCost(amount=Money("1"))])),
+    ("against_missing", asked("cancellation")),
     ("against_not_allowed", asked("delivery", against=Reference(id="M0"))),
     ("amount_too_large", asked("opening_stock", comes("tea", "999999999999", rate="999999999999"))),
     ("back_dating_unsupported", asked("delivery", goes("tea", 1), at=MORNING - DAY)),
@@ -131,6 +146,8 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("batch_missing", asked("opening_stock", comes("tin", 1))),
     ("batch_recalled", lambda: _held(BatchState.RECALLED)),
     ("batch_too_long", asked("opening_stock", comes("cream", 1, batch="B" * 141))),
+    ("cancelled_before_acceptance", _cancelled),
+    ("cancelling_unsupported", lambda: _cancelling(original=True)),
     ("companies_mixed", asked("material_transfer", moves("tea", 1, "north", "abroad"))),
     ("company_missing", asked("delivery", goes("tea", 1, "nowhere"), company=None)),
     ("currency_fixed", defined(masters.CompanyDefined(company="shop", currency="USD"), **MOVED)),
@@ -148,6 +165,7 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("not_tracked", asked("opening_stock", comes("tea", 1, serials="S1"))),
     ("one_tracking_only", defined(tea(tracking=Tracking.BATCH, serial_series="S.#"))),
     ("opening_not_allowed", asked("delivery", opening=True)),
+    ("original_rejected", lambda: _cancelling(original=False)),
     ("period_closed", lambda: _told(shop(of=company(open_from=MORNING.date())), "delivery", at=MORNING - DAY)),
     ("posting_in_future", asked("delivery", goes("tea", 1), at=EVENING + DAY)),
     ("price_missing", asked("sale", goes("tea", 1))),
@@ -185,6 +203,7 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("unknown_batch", asked("delivery", goes("cream", 1, batch="GHOST"))),
     ("unknown_company", asked("delivery", company="ghost")),
     ("unknown_item", asked("delivery", goes("ghost", 1))),
+    ("unknown_original", lambda: _cancelling(original=None)),
     ("unknown_purpose", asked("theft", goes("tea", 1))),
     ("unknown_serial", asked("delivery", goes("phone", serials="S9"))),
     ("unknown_time_zone", defined(masters.CompanyDefined(company="shop", currency="EUR", time_zone="Mars"))),
@@ -223,6 +242,10 @@ def test_the_page_names_no_reason_that_is_never_given() -> None:
     assert sorted(set(_page()) - _codes()) == []
 
 
+def test_every_reason_on_the_page_has_a_case_that_provokes_it() -> None:
+    assert sorted(set(_page()) - {code for code, _ in CASES}) == []
+
+
 def test_every_reason_is_told_with_a_meaning_and_with_what_to_do() -> None:
     assert [code for code, row in _page().items() if len(row["meaning"]) < 10 or len(row["advice"]) < 5] == []
 
@@ -243,9 +266,16 @@ def _codes() -> set[str]:
     for path in SOURCES.glob("**/*.py"):
         for call in _calls(ast.parse(path.read_text(encoding="utf-8"))):
             first = call.args[0]
-            fixed = isinstance(first, ast.Constant)
-            found |= {ast.literal_eval(first)} if fixed else PUT_TOGETHER.get(ast.unparse(first), set())
+            found |= PUT_TOGETHER.get(ast.unparse(first)) or set(_texts(first))
     return found
+
+
+def _texts(argument: ast.expr) -> Iterator[str]:
+    """The texts that an argument may be: itself, or either of a choice."""
+    if isinstance(argument, ast.IfExp):
+        yield from (*_texts(argument.body), *_texts(argument.orelse))
+    elif isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        yield argument.value
 
 
 def _calls(tree: ast.Module) -> Iterator[ast.Call]:

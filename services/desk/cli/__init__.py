@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from services.desk.cli import available, conform, demo, publish, report, run
+from services.desk.cli import available, conform, demo, parked, publish, rejected, report, run, status, stuck
 from shared.embedded_postgres import EmbeddedPostgresError
 from shared.errors import StockbookError
 
@@ -26,6 +26,10 @@ app.command("available")(available.available)
 app.command("report")(report.report)
 app.command("conform")(conform.conform)
 app.command("demo")(demo.demo)
+app.command("status")(status.status)
+app.add_typer(stuck.app, name="stuck")
+app.add_typer(parked.app, name="parked")
+app.add_typer(rejected.app, name="rejected")
 
 
 def main() -> None:

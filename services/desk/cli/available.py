@@ -8,11 +8,10 @@ from sqlalchemy import Connection
 
 from services.desk.cli.options import parse_time
 from services.desk.pipeline import utc_now
-from services.desk.servers import database
+from services.desk.servers import reading
 from services.desk.store import companies_of_warehouse
 from services.receiving import store as receiving
 from services.receiving.store.availability import Available
-from shared.db import open_engine, transaction
 from shared.errors import StockbookError
 from shared.purposes import Tracking
 from shared.quantities import plain
@@ -27,11 +26,8 @@ def available(
 ) -> None:
     """Say what may be picked, in the order in which it is picked, and why the rest may not."""
     moment = parse_time(at) if at else utc_now()
-    with database(Settings.from_environment()) as url:
-        engine = open_engine(url)
-        with transaction(engine) as connection:
-            lines = tell(item, warehouse, _ask(connection, company, item, warehouse, moment))
-        engine.dispose()
+    with reading(Settings.from_environment()) as connection:
+        lines = tell(item, warehouse, _ask(connection, company, item, warehouse, moment))
     sys.stdout.write("\n".join(lines) + "\n")
 
 

@@ -1,8 +1,12 @@
 """What several commands read from their options."""
 
-from datetime import UTC, datetime, time
+import re
+from datetime import UTC, datetime, time, timedelta
 
 from shared.errors import StockbookError
+
+_AGE = re.compile(r"([0-9]{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def parse_time(text: str) -> datetime:
@@ -14,3 +18,16 @@ def parse_time(text: str) -> datetime:
     if len(text) <= len("2026-01-31"):
         moment = datetime.combine(moment.date(), time.max)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_age(text: str) -> timedelta:
+    """A length of time: `90s`, `15m`, `2h`, `7d`."""
+    found = _AGE.fullmatch(text)
+    if found is None:
+        raise StockbookError("an age looks like 90s, 15m, 2h or 7d", given=text)
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def until(older_than: str | None, now: datetime) -> datetime | None:
+    """The moment before which something is older than that; None without an age."""
+    return now - parse_age(older_than) if older_than else None

@@ -1,28 +1,16 @@
 """`stockbook report`: what is in stock, what moved and what was booked."""
 
 import sys
-from enum import StrEnum
 
 import typer
-from rich.console import Console
 
 from services.desk.cli.options import parse_time
+from services.desk.cli.showing import Format, write_rows
 from services.desk.reporting import REPORTS
-from services.desk.servers import database
-from shared.db import open_engine, transaction
+from services.desk.servers import reading
 from shared.errors import StockbookError
-from shared.report import Filters, Report, Row, read_report, table, write_csv, write_json
+from shared.report import Filters, Report, read_report
 from shared.settings import Settings
-
-_WIDE = 400  # columns of a table that goes into a file
-
-
-class Format(StrEnum):
-    """How a report is written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
 
 
 def report(
@@ -45,12 +33,9 @@ def report(
     found = _find(name)
     at = parse_time(as_of) if as_of else None
     filters = Filters(company, item, warehouse, batch, serial, account, at)
-    with database(Settings.from_environment()) as url:
-        engine = open_engine(url)
-        with transaction(engine) as connection:
-            rows = read_report(found, connection, filters)
-        engine.dispose()
-    _write(found, rows, form)
+    with reading(Settings.from_environment()) as connection:
+        rows = read_report(found, connection, filters)
+    write_rows(found, rows, form)
 
 
 def _find(name: str) -> Report:
@@ -63,13 +48,3 @@ def _list_reports() -> None:
     for each in REPORTS.values():
         options = " ".join(f"--{name.replace('_', '-')}" for name in each.takes)
         sys.stdout.write(f"{each.name:<16} {each.title}  ({options})\n")
-
-
-def _write(found: Report, rows: list[Row], form: Format) -> None:
-    if form is Format.CSV:
-        write_csv(found, rows, sys.stdout)
-    elif form is Format.JSON:
-        write_json(found, rows, sys.stdout)
-    else:
-        console = Console(width=None if sys.stdout.isatty() else _WIDE)
-        console.print(table(found, rows))

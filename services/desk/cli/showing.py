@@ -1,21 +1,49 @@
-"""Tables for people: reports narrowed to what fits a screen."""
+"""What commands print: lists in the form that was asked for, and tables for people, narrowed to what fits a screen."""
 
+import sys
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
 
-from services.desk.reporting import REPORTS
-from shared.contracts.outcome import Allocated
+from services.desk.reporting import REPORTS, reason_text
+from shared.contracts.outcome import Allocated, OutcomeAccepted, OutcomeRejected
 from shared.quantities import plain
-from shared.report import Column, Filters, Kind, Report, Row, read_report, records, table
+from shared.report import Column, Filters, Kind, Report, Row, read_report, records, table, write_csv, write_json
 
 SERIALS_SHOWN = 4
+_WIDE = 400  # columns of a table that goes into a file
 
 LOOK: dict[str, Any] = {"title_justify": "left", "title_style": "bold"}
+
+
+class Format(StrEnum):
+    """How a list is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def listing(title: str, columns: Sequence[Column]) -> Report:
+    """What a list that is no report shows."""
+    return Report(name="", title=title, columns=columns, takes=(), read=lambda *_: ())
+
+
+def write_rows(report: Report, rows: Sequence[Row], form: Format) -> None:
+    """Print the rows of a report or of a list."""
+    if form is Format.CSV:
+        write_csv(report, rows, sys.stdout)
+    elif form is Format.JSON:
+        write_json(report, rows, sys.stdout)
+    else:
+        console = Console(width=None if sys.stdout.isatty() else _WIDE)
+        console.print(table(report, rows))
 
 
 def only(report: Report, connection: Connection, filters: Filters, names: str) -> Table:
@@ -74,6 +102,15 @@ def allocation(allocated: Allocated) -> str:
     return told
 
 
+def outcome_lines(outcome: OutcomeAccepted | OutcomeRejected) -> list[str]:
+    """What came of a movement or a definition: what it was given, or every reason why it was refused."""
+    name = f"{outcome.source} {outcome.id}"
+    if isinstance(outcome, OutcomeAccepted):
+        return [f"accepted {name}", *(f"  {allocation(each)}" for each in outcome.allocated)]
+    reasons = (reason_text(reason.code, reason.line, reason.facts) for reason in outcome.reasons)
+    return [f"rejected {name}", *(f"  {reason}" for reason in reasons)]
+
+
 def _in_order(amounts: dict[tuple[Any, ...], Decimal]) -> Any:
     """Movements in the order in which they came, debits before credits."""
     first: dict[tuple[Any, ...], int] = {}
@@ -88,5 +125,4 @@ def _state(row: dict[str, Any], day: date) -> str:
 
 
 def _table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
-    report = Report(name="", title=title, columns=columns, takes=(), read=lambda *_: ())
-    return table(report, rows, **LOOK)
+    return table(listing(title, columns), rows, **LOOK)

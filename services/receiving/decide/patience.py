@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from shared.contracts.outcome import Refusal
 
+SHORTEST_INTERVAL = timedelta(seconds=1)
 LONGEST_INTERVAL = timedelta(seconds=60)
 
 Facts = Mapping[str, str]
@@ -26,9 +27,12 @@ class Wait:
 
 
 def wait_for(
-    reasons: Iterable[Refusal], company: str | None, tries: int, since: datetime, patience: timedelta, now: datetime
+    reasons: Iterable[Refusal], company: str | None, since: datetime, patience: timedelta, now: datetime
 ) -> Wait | None:
-    """How long a refused movement waits, None where it is refused for good; it was tried `tries` times before this."""
+    """How long a refused movement waits, None where it is refused for good; it came `since`.
+
+    Until its next try it waits as long again as it has waited: whoever is often woken in vain is not late for that.
+    """
     lacks: list[str] = []
     for reason in reasons:
         lacked = _LACKS[reason.code](company or "", reason.facts) if reason.code in _LACKS else []
@@ -38,7 +42,7 @@ def wait_for(
     deadline = since + patience
     if deadline <= now:
         return None
-    interval = min(timedelta(seconds=2 ** min(tries, 10)), LONGEST_INTERVAL)
+    interval = min(max(now - since, SHORTEST_INTERVAL), LONGEST_INTERVAL)
     return Wait(tuple(sorted(set(lacks))), min(now + interval, deadline), deadline)
 
 

@@ -4,14 +4,14 @@ FEFO goes by expiry, then by entry; FIFO by the first entry into the company sin
 FIFO order read backwards, ties included.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from services.receiving.decide.case import Case, Line
-from services.receiving.decide.stock import NEVER, Batch, BatchStock, Entered, Serial, Warehouse
+from services.receiving.decide.stock import NEVER, Batch, BatchStock, BinKey, Entered, Serial, Warehouse
 from shared.purposes import BatchState, Pick
 from shared.quantities import ZERO
 
@@ -41,19 +41,40 @@ def pickable_batches(case: Case, line: Line, warehouse: Warehouse) -> list[Picka
     return in_order(found, line.item.pick)
 
 
-def pickable_serials(case: Case, line: Line, warehouse: Warehouse) -> list[Pickable]:
-    """The serials of a bin that may be picked at the movement's day, in the order in which to pick them."""
+def pickable_serials(case: Case, line: Line, warehouse: Warehouse) -> Iterator[str]:
+    """The serials of a bin that may be picked at the movement's day, in the order in which to pick them.
+
+    Of those of a batch where the line names one.
+    """
     key = case.bin_key(line.item, warehouse)
-    found = []
-    for number, serial in case.draft.serials_in(key):
-        batch = batch_of(case, line, serial)
-        if serial.reserved_for is None and (batch is None or why_not(batch, case.day) is None):
-            expires_on = batch.expires_on if batch is not None else None
-            found.append(Pickable(number, Decimal(1), expires_on, serial.entered or _NEVER_ENTERED))
-    return in_order(found, line.item.pick)
+    standing = case.draft.stock.serials_in.get(key, ())
+    for number in _pick_order(case, line, key):
+        serial_key = (case.company.company, line.item.item, number)
+        if number in standing and serial_key not in case.draft.serials.own:
+            serial = case.draft.stock.serials[serial_key]
+            batch = _batch_of(case, line, serial)
+            sound = serial.reserved_for is None and (batch is None or why_not(batch, case.day) is None)
+            if sound and line.batch in (None, serial.batch):
+                yield number
 
 
-def batch_of(case: Case, line: Line, serial: Serial) -> Batch | None:
+def _pick_order(case: Case, line: Line, key: BinKey) -> Sequence[str]:
+    """The serials of a bin in the order in which to pick them; sorted once, until others come there."""
+    stock = case.draft.stock
+    order = stock.pick_orders.get(key)
+    if order is None:
+        standing = [(number, stock.serials[(*key[:2], number)]) for number in stock.serials_in.get(key, ())]
+        found = [_unit(number, serial, _batch_of(case, line, serial)) for number, serial in standing]
+        order = stock.pick_orders[key] = [each.number for each in in_order(found, line.item.pick)]
+    return order
+
+
+def _unit(number: str, serial: Serial, batch: Batch | None) -> Pickable:
+    expires_on = batch.expires_on if batch is not None else None
+    return Pickable(number, Decimal(1), expires_on, serial.entered or _NEVER_ENTERED)
+
+
+def _batch_of(case: Case, line: Line, serial: Serial) -> Batch | None:
     """The batch that a serial's record names; it reaches the unit with its expiry, hold and recall."""
     return None if serial.batch is None else case.draft.batches.get(case.batch_key(line.item, serial.batch))
 

@@ -1,9 +1,8 @@
 """Numbers: series that make them, and the texts in which people list them.
 
 A series is cut at dots. The first run of `#` is the counter, zero-padded to its length and growing beyond it; `YY`,
-`YYYY`,
-`MM`, `DD` and `WW` stand for the posting day, `{item}` and `{unit}` for the item's; all else is literal. Without a
-counter, five digits are put behind. The counter belongs to the text in front of it.
+`YYYY`, `MM`, `DD` and `WW` stand for the posting day, `{item}` and `{unit}` for the item's; all else is literal.
+Without a counter, five digits are put behind. The counter belongs to the text in front of it.
 """
 
 import re

@@ -5,7 +5,7 @@ keeps its changes to itself; only an accepted movement's draft is absorbed, so a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -179,6 +179,7 @@ class Stock:
     series: dict[SeriesKey, int] = field(default_factory=dict)
     serials_in: dict[BinKey, set[str]] = field(default_factory=lambda: defaultdict(set))
     batches_in: dict[BinKey, set[str]] = field(default_factory=lambda: defaultdict(set))
+    pick_orders: dict[BinKey, Sequence[str]] = field(default_factory=dict, compare=False)
     originals: dict[MovementKey, bool] = field(default_factory=dict)
     tombstones: dict[MovementKey, MovementKey] = field(default_factory=dict)
     known_serials: frozenset[SerialKey] = frozenset()
@@ -208,6 +209,7 @@ class Stock:
                 self.serials_in[company, item, before.warehouse].discard(serial)
             if record.warehouse is not None:
                 self.serials_in[company, item, record.warehouse].add(serial)
+                self.pick_orders.pop((company, item, record.warehouse), None)
         for company, item, warehouse, batch in draft.batch_stock.own:
             self.batches_in[company, item, warehouse].add(batch)
         for name in Changes.__slots__:
@@ -241,10 +243,3 @@ class Draft:
         self.batch_totals = Layer(stock.batch_totals)
         self.serials = Layer(stock.serials)
         self.series = Layer(stock.series)
-
-    def serials_in(self, key: BinKey) -> Iterable[tuple[str, Serial]]:
-        """The serials that stand in a bin and that this movement has not moved."""
-        company, item, _ = key
-        for serial in self.stock.serials_in.get(key, ()):
-            if (company, item, serial) not in self.serials.own:
-                yield serial, self.stock.serials[company, item, serial]

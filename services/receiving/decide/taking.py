@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from itertools import islice
 
 from services.receiving.decide.case import Case, Line, Portion, SerialEvent
 from services.receiving.decide.picking import pickable_batches, pickable_serials, spread, why_not
@@ -126,15 +127,11 @@ def _check_batches(case: Case, line: Line, numbers: Sequence[str]) -> None:
 
 
 def _picked_serials(case: Case, line: Line, source: Warehouse) -> list[str]:
-    pickable = pickable_serials(case, line, source)
-    if line.batch is not None:
-        company, item = case.company.company, line.item.item
-        stock = case.draft.stock.serials
-        pickable = [each for each in pickable if stock[company, item, each.number].batch == line.batch]
-    if len(pickable) < line.quantity:
-        _lack(case, line, source, Decimal(len(pickable)))
+    picked = list(islice(pickable_serials(case, line, source), int(line.quantity)))
+    if len(picked) < line.quantity:
+        _lack(case, line, source, Decimal(len(picked)))
         return []
-    return [each.number for each in pickable[: int(line.quantity)]]
+    return picked
 
 
 def _serial_leaves(case: Case, line: Line, number: str) -> None:

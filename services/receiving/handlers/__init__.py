@@ -12,8 +12,8 @@ from services.receiving.decide.case import Limits
 from services.receiving.handlers.definitions import define, read_definition
 from services.receiving.handlers.gate import NAME, Clock, Gate, Settled, utc_now
 from services.receiving.handlers.movements import allocate_movements, read_movements
-from services.receiving.handlers.releasing import release
-from shared import outbox
+from services.receiving.handlers.releasing import look_around, release
+from shared import outbox, parked
 from shared.contracts.movement import MESSAGE_LIMIT
 from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED
 from shared.service import Handled, Handler, Input, Service
@@ -29,7 +29,7 @@ def service(clock: Clock = utc_now, limits: Limits = Limits()) -> Service:  # no
     movements = Handler(read_movements, _then_release(allocate_movements, gate))
     definitions = Handler(read_definition, _then_release(define, gate))
     handlers = {**dict.fromkeys(MASTERS, definitions), MOVEMENT_REQUESTED: movements}
-    sweeps = (release(gate), outbox.sweep(NAME))
+    sweeps = (release(gate), outbox.sweep(NAME), look_around(gate), parked.sweep(NAME))
     return Service(NAME, handlers, sweeps, prefetch=1_000, message_limit=MESSAGE_LIMIT)
 
 
@@ -38,6 +38,6 @@ def _then_release(settle: _Settling, gate: Gate) -> Callable[[Sequence[Input], C
 
     def work(inputs: Sequence[Input], connection: Connection) -> Handled:
         settled = settle(inputs, connection, gate)
-        return Handled(settled.outputs, then=release(gate) if settled.woke else None)
+        return Handled(settled.outputs, then=release(gate) if settled.woke else None, counts=settled.counts)
 
     return work

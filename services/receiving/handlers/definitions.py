@@ -10,7 +10,18 @@ from sqlalchemy import Connection
 from services.receiving.decide import patience
 from services.receiving.decide.bringing import expiry
 from services.receiving.decide.masters import Known, judge, stock_account
-from services.receiving.handlers.gate import NAME, Gate, Settled, conflict, log, newcomer, wake, who_waits
+from services.receiving.handlers.gate import (
+    NAME,
+    Gate,
+    Settled,
+    conflict,
+    log,
+    newcomer,
+    tally,
+    told_again,
+    wake,
+    who_waits,
+)
 from services.receiving.store import inbox, waiting
 from services.receiving.store.masters import load_known, save_definitions
 from services.receiving.store.waiting import Waiter
@@ -57,7 +68,7 @@ def define(inputs: Sequence[Input], connection: Connection, gate: Gate) -> Settl
     waits = waiting.waiting_digests(connection, asked)
     settled = _judge(connection, [each for key, each in asked.items() if key not in {*answered, *waits}], gate, now)
     told = [_output(*key, each.outcome, accepted=each.accepted) for key, each in answered.items()]
-    return Settled([*settled.outputs, *told], settled.woke)
+    return told_again(settled, told, len(answered), len(conflicts))
 
 
 def try_again(waiters: Sequence[Waiter], connection: Connection, gate: Gate) -> Settled:
@@ -74,7 +85,7 @@ def _judge(
     known = load_known(connection, [value for _, value in asked if not isinstance(value, Malformed)])
     outcomes = {each.key: _outcome(each, value, _against(value, known), now) for each, value in asked}
     refused = [(each, o) for each, _ in asked if isinstance(o := outcomes[each.key], OutcomeRejected)]
-    waits = who_waits(connection, refused, gate, now)
+    waits = who_waits(connection, refused, gate, now, waited=waited)
     accepted = [value for each, value in asked if isinstance(outcomes[each.key], OutcomeAccepted)]
     save_definitions(connection, [_completed(value, known) for value in accepted])
     rows = [_row(each, outcomes[each.key]) for each, _ in asked if each.key not in waits]
@@ -82,7 +93,9 @@ def _judge(
     if waited:
         waiting.forget_waiting(connection, [(row.source, row.id) for row in rows])
     woke = wake(connection, lambda: {lack for value in accepted for lack in _brought(value)}, now)
-    return Settled([_output(row.source, row.id, row.outcome, accepted=row.accepted) for row in rows], woke)
+    outputs = [_output(row.source, row.id, row.outcome, accepted=row.accepted) for row in rows]
+    final = [outcomes[row.source, row.id] for row in rows]
+    return Settled(outputs, woke, tally(final, len(waits), woke, waited=waited))
 
 
 def _against(value: Any, known: Known) -> list[Reason]:

@@ -1,7 +1,8 @@
 """What both kinds of handlers go by, and what they leave to do: the clock, the limits, who waits and who was woken."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
@@ -10,10 +11,10 @@ from services.receiving.decide.case import Limits
 from services.receiving.decide.patience import Wait, wait_for
 from services.receiving.store import waiting
 from services.receiving.store.waiting import Waiter
-from shared.contracts.outcome import OutcomeRejected
+from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
 from shared.logs import logger
 from shared.parked import Parked
-from shared.service import Input, Key, Output
+from shared.service import Input, Key, Output, Result
 
 NAME = "receiving"
 log = logger(NAME)
@@ -36,10 +37,11 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a set came to: what its sources are told, and whether it made anyone due who waited."""
+    """What a set came to: what its sources are told, how many who waited it made due, and what became of each."""
 
     outputs: Sequence[Output] = ()
-    woke: bool = False
+    woke: int = 0
+    counts: Counter[tuple[Result, str]] = field(default_factory=Counter)
 
 
 def newcomer(each: Input, identifier: str, content: bytes, now: datetime) -> Waiter:
@@ -48,26 +50,57 @@ def newcomer(each: Input, identifier: str, content: bytes, now: datetime) -> Wai
 
 
 def who_waits(
-    connection: Connection, refused: Iterable[tuple[Waiter, OutcomeRejected]], gate: Gate, now: datetime
+    connection: Connection,
+    refused: Iterable[tuple[Waiter, OutcomeRejected]],
+    gate: Gate,
+    now: datetime,
+    *,
+    waited: bool,
 ) -> dict[Key, Wait]:
-    """Those who were refused for nothing else than what may still come, and whose source's patience lasts; kept so."""
+    """Those who were refused for nothing else than what may still come, and whose source's patience lasts; kept so.
+
+    `waited`: all of them waited before.
+    """
     pairs = list(refused)
     if not pairs:
         return {}
     patience = waiting.patience_of(connection, {each.source for each, _ in pairs}, gate.limits.patience)
     kept: list[tuple[Waiter, Wait]] = []
     for each, outcome in pairs:
-        wait = wait_for(outcome.reasons, outcome.company, each.tries, each.since, patience[each.source], now)
+        wait = wait_for(outcome.reasons, outcome.company, each.since, patience[each.source], now)
         if wait is not None:
             kept.append((replace(each, tries=each.tries + 1), wait))
             log.info("waits", source=each.source, id=each.id, trace=each.trace, lacks=wait.lacks)
-    waiting.keep_waiting(connection, kept)
+    keep = waiting.keep_waiting if waited else waiting.add_waiting
+    keep(connection, kept)
     return {each.key: wait for each, wait in kept}
 
 
-def wake(connection: Connection, brought: Callable[[], Collection[str]], now: datetime) -> bool:
-    """Make due whoever lacks what was brought; `brought` is only asked where anyone waits at all."""
-    return waiting.anyone_waits(connection) and waiting.wake(connection, brought(), now)
+def wake(connection: Connection, brought: Callable[[], Collection[str]], now: datetime) -> int:
+    """Make due whoever lacks what was brought, how many; `brought` is only asked where anyone waits at all."""
+    return waiting.wake(connection, brought(), now) if waiting.anyone_waits(connection) else 0
+
+
+def tally(
+    final: Sequence[OutcomeAccepted | OutcomeRejected], waits: int, woken: int, *, waited: bool
+) -> Counter[tuple[Result, str]]:
+    """What became of a set, counted; a refusal by the first of its reasons. `waited`: all of them waited before."""
+    counts = Counter(
+        (Result.ACCEPTED, "") if isinstance(each, OutcomeAccepted) else (Result.REJECTED, each.reasons[0].code)
+        for each in final
+    )
+    counts[Result.WOKEN, ""] = woken
+    if waited:
+        counts[Result.RELEASED, ""] = len(final)
+    else:
+        counts[Result.WAITING, ""] = waits
+    return counts
+
+
+def told_again(settled: Settled, outputs: Sequence[Output], movements: int, conflicts: int) -> Settled:
+    """A set, and what is told of those that came before: `outputs` of so many; so many `conflicts` were parked."""
+    counts = Counter({(Result.TOLD_AGAIN, ""): movements, (Result.PARKED, "conflicting_duplicate"): conflicts})
+    return Settled([*settled.outputs, *outputs], settled.woke, settled.counts + counts)
 
 
 def conflict(each: Input, key: Key) -> Parked:

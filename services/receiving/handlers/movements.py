@@ -11,7 +11,18 @@ from services.receiving.decide import patience
 from services.receiving.decide.allocation import Accepted, Rejected, allocate
 from services.receiving.decide.cancelling import CANCELLATION, original_of
 from services.receiving.decide.case import Request
-from services.receiving.handlers.gate import NAME, Gate, Settled, conflict, log, newcomer, wake, who_waits
+from services.receiving.handlers.gate import (
+    NAME,
+    Gate,
+    Settled,
+    conflict,
+    log,
+    newcomer,
+    tally,
+    told_again,
+    wake,
+    who_waits,
+)
 from services.receiving.store import inbox, waiting
 from services.receiving.store.locking import lock_stock
 from services.receiving.store.saving import save_stock
@@ -82,11 +93,11 @@ def allocate_movements(inputs: Sequence[Input], connection: Connection, gate: Ga
         asked.setdefault(_key(each), _Try(request, newcomer(each, request.id, request.digest, now)))
     answered = inbox.answered_movements(connection, asked)
     waits = waiting.waiting_digests(connection, asked)
-    _park_conflicts(connection, inputs, asked, answered, waits)
+    conflicts = _park_conflicts(connection, inputs, asked, answered, waits)
     new = [each for key, each in asked.items() if key not in answered and key not in waits]
     settled = _decide(connection, new, gate, now)
     told = [output for key, each in answered.items() for output in _outputs(key, each.allocated, each.outcome)]
-    return Settled([*settled.outputs, *told], settled.woke)
+    return told_again(settled, told, len(answered), conflicts)
 
 
 def try_again(waiters: Sequence[Waiter], connection: Connection, gate: Gate) -> Settled:
@@ -109,11 +120,13 @@ def _park_conflicts(
     asked: Mapping[Key, _Try],
     answered: Mapping[Key, inbox.Answered],
     waits: Mapping[Key, bytes],
-) -> None:
+) -> int:
     known = {key: each.request.digest for key, each in asked.items()}
     known |= waits
     known |= {key: each.digest for key, each in answered.items()}
-    park(connection, NAME, [conflict(each, _key(each)) for each in inputs if each.value.digest != known[_key(each)]])
+    conflicts = [conflict(each, _key(each)) for each in inputs if each.value.digest != known[_key(each)]]
+    park(connection, NAME, conflicts)
+    return len(conflicts)
 
 
 def _decide(
@@ -130,7 +143,7 @@ def _decide(
     save_stock(connection, stock, [event for each in accepted for event in each.events])
     pairs = list(zip(tries, decided, strict=True))
     refused = [(each.waiter, judged.outcome) for each, judged in pairs if isinstance(judged, Rejected)]
-    waits = who_waits(connection, refused, gate, now)
+    waits = who_waits(connection, refused, gate, now, waited=waited)
     final = [(each, judged) for each, judged in pairs if each.waiter.key not in waits]
     rows = [_row(each, judged) for each, judged in final]
     inbox.save_movements(connection, rows)
@@ -141,7 +154,7 @@ def _decide(
         _note(judged)
     woke = wake(connection, lambda: {lack for each in accepted for lack in _brought(each)}, now)
     outputs = [output for row in rows for output in _outputs((row.source, row.id), row.allocated, row.outcome)]
-    return Settled(outputs, woke)
+    return Settled(outputs, woke, tally([judged.outcome for _, judged in final], len(waits), woke, waited=waited))
 
 
 def _originals(requests: Sequence[Request]) -> list[Key]:

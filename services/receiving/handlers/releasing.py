@@ -1,12 +1,13 @@
 """Releasing: whoever waits and is due is tried again, in a transaction that hangs on no message."""
 
+from collections import Counter
 from itertools import groupby
 
 from sqlalchemy import Connection
 
 from services.receiving.handlers import definitions, movements
 from services.receiving.handlers.gate import NAME, Gate, Settled
-from services.receiving.store.waiting import Waiter, due_waiters
+from services.receiving.store.waiting import Waiter, due_waiters, standing
 from shared import outbox
 from shared.contracts.registry import MOVEMENT_REQUESTED
 from shared.service import Handled, Step
@@ -26,9 +27,15 @@ def release(gate: Gate) -> Step:
         outputs = [output for each in settled for output in each.outputs]
         outbox.add(connection, NAME, outputs)
         more = len(waiters) == _AT_ONCE or any(each.woke for each in settled)
-        return Handled(outputs, [(each.source, each.id) for each in outputs], step if more else None)
+        counts = sum((each.counts for each in settled), Counter())
+        return Handled(outputs, [(each.source, each.id) for each in outputs], step if more else None, counts=counts)
 
     return step
+
+
+def look_around(gate: Gate) -> Step:
+    """A step that tells how many wait, and for how long."""
+    return lambda connection: Handled(levels=standing(connection, gate.clock()))
 
 
 def _definitions_first(waiter: Waiter) -> tuple[bool, str]:

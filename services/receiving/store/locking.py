@@ -1,9 +1,8 @@
 """Locking the stock that a set of movements may need, and reading it.
 
 One order for all, sorted within each step: companies and items shared, bins (missing ones are made first), batches,
-serials,
-series. What stands in a bin - a batch's quantity there, a serial - is covered by the bin's lock and needs none of its
-own.
+serials, series. What stands in a bin - a batch's quantity there, a serial - is covered by the bin's lock and needs none
+of its own.
 """
 
 from collections import defaultdict
@@ -58,8 +57,8 @@ SELECT company, item, warehouse, batch, quantity, reserved FROM receiving.batch_
 WHERE quantity > 0 AND {_BINS}
 """
 _BATCHES = """
-(company, item, batch) IN (SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:batch AS
-text[])))
+(company, item, batch) IN
+    (SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:batch AS text[])))
 """
 _LOCK_BATCHES = f"""
 SELECT company, item, batch, expires_on, state, entered_at, entered_stamp, entered_line, manufactured_on, supplier,
@@ -72,12 +71,11 @@ WHERE {_BATCHES} GROUP BY company, item, batch
 """
 _SERIAL_COLUMNS = """
 company, item, serial, status, warehouse, batch, supplier, supplier_document, customer, customer_document,
-warranty_until,
-entered_at, entered_stamp, entered_line, entered_place, last_at, last_tie, reserved_for
+warranty_until, entered_at, entered_stamp, entered_line, entered_place, last_at, last_tie, reserved_for
 """
 _SERIALS = """
-(company, item, serial) IN (SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:serial AS
-text[])))
+(company, item, serial) IN
+    (SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:serial AS text[])))
 """
 _LOCK_SERIALS = f"""
 SELECT {_SERIAL_COLUMNS} FROM receiving.serial WHERE {_SERIALS} ORDER BY company, item, serial FOR NO KEY UPDATE
@@ -245,7 +243,7 @@ def _need_serials(
 
 def _stock_quantity(line: RequestedLine, item: Item) -> Decimal:
     factor = item.units.get(line.unit, Decimal(1)) if line.unit is not None else Decimal(1)
-    return product(line.quantity, factor) if line.quantity is not None else ZERO
+    return max(product(line.quantity, factor), ZERO) if line.quantity is not None else ZERO
 
 
 def _series(pattern: str, item: Item, day: date) -> Series:

@@ -177,8 +177,8 @@ SELECT :company, * FROM unnest(cast(:account AS text[]), cast(:name AS text[]), 
 ON CONFLICT (company, account) DO UPDATE SET name = excluded.name, kind = excluded.kind
 """
 _SAVE_ROLES = """
-UPDATE receiving.company SET roles = cast(cast(roles AS jsonb) || cast(:roles AS jsonb) AS json) WHERE company =
-:company
+UPDATE receiving.company SET roles = cast(cast(roles AS jsonb) || cast(:roles AS jsonb) AS json)
+WHERE company = :company
 """
 _SAVE_SOURCE = """
 INSERT INTO receiving.source (source, mode, patience) VALUES (:source, :mode, :patience)
@@ -188,8 +188,7 @@ _SAVE_ITEM = """
 INSERT INTO receiving.item (
     company, item, name, unit, units, whole_units, tracking, serial_series, batch_series, create_batches_on_receipt,
     valuation_method, standard_rate, shelf_life_days, warranty_days, pick, allow_negative_stock, reuse_serials,
-    disabled,
-    gtin, attributes)
+    disabled, gtin, attributes)
 SELECT * FROM unnest(
     cast(:company AS text[]), cast(:item AS text[]), cast(:name AS text[]), cast(:unit AS text[]),
     cast(:units AS json[]), cast(:whole_units AS boolean[]), cast(:tracking AS text[]), cast(:serial_series AS text[]),

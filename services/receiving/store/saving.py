@@ -37,9 +37,8 @@ WHERE (batch.company, batch.item, batch.batch) = (each.company, each.item, each.
 """
 _BATCH_STOCK = """
 INSERT INTO receiving.batch_stock (company, item, warehouse, batch, quantity)
-SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]), cast(:batch AS
-text[]),
-    cast(:quantity AS numeric[]))
+SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]),
+    cast(:batch AS text[]), cast(:quantity AS numeric[]))
 ON CONFLICT (company, item, warehouse, batch) DO UPDATE SET quantity = excluded.quantity
 """
 _SERIES = """
@@ -49,8 +48,7 @@ WHERE (series.company, series.prefix) = (each.company, each.prefix)
 """
 _SERIAL_COLUMNS = """
 company, item, serial, status, warehouse, batch, supplier, supplier_document, customer, customer_document,
-warranty_until,
-entered_at, entered_stamp, entered_line, entered_place, last_at, last_tie, attributes
+warranty_until, entered_at, entered_stamp, entered_line, entered_place, last_at, last_tie, attributes
 """
 _MOVED_SERIALS = """
 UPDATE receiving.serial SET

@@ -4,7 +4,7 @@ Whoever tries a movement locks its row and skips those that another worker tries
 well. So nobody ever waits for these rows, and a movement that was just missed is tried again at its next interval.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from services.receiving.decide.patience import Wait
 from shared.contracts.registry import MOVEMENT_REQUESTED
 from shared.db import columns, copy, query, run
-from shared.service import Key
+from shared.service import Key, Level
 
 _KEYS = "(source, id) IN (SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[])))"
 _DIGESTS = f"SELECT source, id, digest FROM receiving.waiting WHERE {_KEYS}"
@@ -22,18 +22,30 @@ _DUE = """
 SELECT source, id, kind, digest, request, trace, attempt, tries, since FROM receiving.waiting
 WHERE due_at <= :now ORDER BY since, source, id LIMIT :limit FOR UPDATE SKIP LOCKED
 """
-_KEEP = """
+# One that waits already is left alone: its row may be held by a worker that tries it, and needs the bins held here.
+_ADD = """
 INSERT INTO receiving.waiting (source, id, kind, digest, request, trace, attempt, tries, since, due_at, deadline)
 SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[]), cast(:kind AS text[]), cast(:digest AS bytea[]),
     cast(:request AS bytea[]),
     cast(:trace AS text[]), cast(:attempt AS integer[]), cast(:tries AS integer[]), cast(:since AS timestamptz[]),
     cast(:due_at AS timestamptz[]), cast(:deadline AS timestamptz[]))
-ON CONFLICT (source, id) DO UPDATE SET
-    tries = excluded.tries, due_at = excluded.due_at, deadline = excluded.deadline
+ON CONFLICT (source, id) DO NOTHING
+RETURNING source, id
+"""
+_KEEP = """
+UPDATE receiving.waiting SET tries = new.tries, due_at = new.due_at, deadline = new.deadline
+FROM unnest(cast(:source AS text[]), cast(:id AS text[]), cast(:tries AS integer[]), cast(:due_at AS timestamptz[]),
+    cast(:deadline AS timestamptz[])) AS new (source, id, tries, due_at, deadline)
+WHERE (waiting.source, waiting.id) = (new.source, new.id)
 """
 _FORGET = f"DELETE FROM receiving.waiting WHERE {_KEYS}"
 _FORGET_LACKS = f"DELETE FROM receiving.waiting_for WHERE {_KEYS}"
 _ANY = "SELECT EXISTS (SELECT FROM receiving.waiting)"
+# Bounded: a backlog must not be counted every second.
+_STANDING = """
+SELECT count(*) AS waiting, cast(extract(epoch FROM cast(:now AS timestamptz) - min(since)) AS float8) AS longest
+FROM (SELECT since FROM receiving.waiting LIMIT 10000) AS waiting
+"""
 _WAKE = """
 UPDATE receiving.waiting SET due_at = :now WHERE due_at > :now AND (source, id) IN (
     SELECT source, id FROM receiving.waiting WHERE (source, id) IN (
@@ -48,6 +60,7 @@ ORDER BY source, id
 ON CONFLICT (source, id) DO NOTHING
 RETURNING source, id
 """
+_REQUEST = "SELECT request FROM receiving.movement WHERE (source, id) = (:movement_source, :movement_id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +115,9 @@ def due_waiters(connection: Connection, now: datetime, limit: int) -> list[Waite
     ]
 
 
-def keep_waiting(connection: Connection, waits: Sequence[tuple[Waiter, Wait]]) -> None:
-    """Keep movements waiting: new ones, and those that were tried once more."""
-    if not waits:
-        return
-    ordered = sorted(waits, key=lambda each: each[0].key)
+def add_waiting(connection: Connection, waits: Iterable[tuple[Waiter, Wait]]) -> None:
+    """Have movements wait that came in now; one that another worker made wait meanwhile waits as it does."""
+    ordered = _ordered(waits)
     rows = [
         (
             *waiter.key,
@@ -122,9 +133,28 @@ def keep_waiting(connection: Connection, waits: Sequence[tuple[Waiter, Wait]]) -
         )
         for waiter, wait in ordered
     ]
-    run(connection, _KEEP, **columns(rows, "source id kind digest request trace attempt tries since due_at deadline"))
-    run(connection, _FORGET_LACKS, **columns([waiter.key for waiter, _ in ordered], "source id"))
-    lacks = ((lack, *waiter.key) for waiter, wait in ordered for lack in wait.lacks)
+    if rows:
+        names = "source id kind digest request trace attempt tries since due_at deadline"
+        added = {(row.source, row.id) for row in query(connection, _ADD, **columns(rows, names))}
+        _note_lacks(connection, [each for each in ordered if each[0].key in added])
+
+
+def keep_waiting(connection: Connection, waits: Iterable[tuple[Waiter, Wait]]) -> None:
+    """Keep movements waiting that were tried once more; the caller holds their rows (`due_waiters`)."""
+    ordered = _ordered(waits)
+    rows = [(*waiter.key, waiter.tries, wait.due_at, wait.deadline) for waiter, wait in ordered]
+    if rows:
+        run(connection, _KEEP, **columns(rows, "source id tries due_at deadline"))
+        run(connection, _FORGET_LACKS, **columns([waiter.key for waiter, _ in ordered], "source id"))
+        _note_lacks(connection, ordered)
+
+
+def _ordered(waits: Iterable[tuple[Waiter, Wait]]) -> list[tuple[Waiter, Wait]]:
+    return sorted(waits, key=lambda each: each[0].key)
+
+
+def _note_lacks(connection: Connection, waits: Iterable[tuple[Waiter, Wait]]) -> None:
+    lacks = ((lack, *waiter.key) for waiter, wait in waits for lack in wait.lacks)
     copy(connection, "receiving.waiting_for", "lack, source, id", lacks)
 
 
@@ -136,9 +166,9 @@ def forget_waiting(connection: Connection, keys: Collection[Key]) -> None:
         run(connection, _FORGET, **lists)
 
 
-def wake(connection: Connection, lacks: Collection[str], now: datetime) -> bool:
-    """Make due whoever lacks one of these; whether there was anyone."""
-    return bool(lacks) and run(connection, _WAKE, lacks=sorted(lacks), now=now) > 0
+def wake(connection: Connection, lacks: Collection[str], now: datetime) -> int:
+    """Make due whoever lacks one of these; how many that are."""
+    return run(connection, _WAKE, lacks=sorted(lacks), now=now) if lacks else 0
 
 
 def retry_rejected(connection: Connection, keys: Collection[Key], now: datetime) -> list[Key]:
@@ -148,6 +178,18 @@ def retry_rejected(connection: Connection, keys: Collection[Key], now: datetime)
     """
     rows = query(connection, _RETRY, now=now, **columns(sorted(set(keys)), "source id"))
     return sorted((row.source, row.id) for row in rows)
+
+
+def request_of(connection: Connection, key: Key) -> bytes | None:
+    """What was asked, of a rejected movement, as JSON; None where that was not kept, or nothing is known of it."""
+    rows = query(connection, _REQUEST, movement_source=key[0], movement_id=key[1])
+    return bytes(rows[0].request) if rows and rows[0].request is not None else None
+
+
+def standing(connection: Connection, now: datetime) -> Mapping[Level, float]:
+    """How many movements wait (10,000 at most), and for how long the first of them has waited."""
+    row = query(connection, _STANDING, now=now)[0]
+    return {Level.WAITING: row.waiting, Level.LONGEST_WAIT: row.longest or 0.0}
 
 
 def anyone_waits(connection: Connection) -> bool:

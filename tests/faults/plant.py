@@ -1,0 +1,224 @@
+"""What the tests of faults share: a shop whose workers are processes that may die, and who hears what is told of it."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from services.desk.events import Event
+from services.desk.pipeline import Pipeline
+from shared.broker import Broker, Consumer, Message, connect
+from shared.broker.topology import EVENTS, WORK
+from shared.contracts.envelope import frame, raw_movements, read_envelope, write_event
+from shared.contracts.registry import JOURNAL_POSTED, MOVEMENT_POSTED, OUTCOME_ACCEPTED
+from shared.db import open_engine
+from shared.settings import Settings
+from tests.faults.victim import Plan
+from tests.integration.test_pipeline import ROOT, Shop, masters, mixed, opening, sent
+
+TOLD = (f"{OUTCOME_ACCEPTED}.till", MOVEMENT_POSTED, JOURNAL_POSTED)
+"""What is told of every accepted movement, by routing key: one message of each service."""
+BEFORE = 4
+"""Movements that were booked before a test begins: the opening stock."""
+SMALL = {"STOCKBOOK_SET_SIZE": "20", "STOCKBOOK_FRAME_SIZE": "10"}
+"""Many sets and many messages out of a few hundred movements."""
+
+
+@dataclass
+class Plant:
+    """A shop, its processes, and what was told of its movements."""
+
+    shop: Shop
+    ear: "Ear"
+    environment: Mapping[str, str]
+    said: Path
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, service: str, **environment: str) -> subprocess.Popen[bytes]:
+        """A worker as it is in earnest."""
+        return self._run("-m", f"services.{service}", **environment)
+
+    def start_victim(self, plan: Plan) -> subprocess.Popen[bytes]:
+        """A worker to which happens what is planned."""
+        return self._run("-m", "tests.faults.victim", plan.written())
+
+    @contextmanager
+    def working(self, *services: str) -> Iterator[None]:
+        """Workers that are let alone."""
+        processes = [self.start(service) for service in services]
+        yield
+        self.end(*processes)
+
+    def end(self, *processes: subprocess.Popen[bytes]) -> None:
+        """Told to stop, they end well."""
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(20) for process in processes] == [0] * len(processes), self.said.read_text()[-2_000:]
+        self.running = [each for each in self.running if each not in processes]
+
+    def until_killed(self, victim: subprocess.Popen[bytes], seconds: float = 30) -> None:
+        """Wait for the fault; work must have been left."""
+        self.until(lambda: victim.poll() is not None, "the fault", seconds)
+        assert victim.returncode == -signal.SIGKILL, self.said.read_text()[-2_000:]
+
+    def until_stopped(self, victim: subprocess.Popen[bytes], seconds: float = 30) -> None:
+        look = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+        self.until(lambda: os.waitid(os.P_PID, victim.pid, look) is not None, "the stop", seconds)
+
+    def until(self, holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"{what}: not within {seconds} s\n{self.said.read_text()[-2_000:]}"
+            self.ear.listen()
+            time.sleep(0.02)
+
+    def count(self, table: str) -> int:
+        ((count,),) = self.shop.rows(f"SELECT count(*) FROM {table}")
+        return int(count)
+
+    def settle(self, seconds: float = 60) -> None:
+        """Wait until everything is booked, nothing is on its way, and nothing waits to be told."""
+        self.until(lambda: self.shop.open_ends() == 0, "all booked", seconds)
+        self.until(self._is_quiet, "at rest", seconds)
+
+    def check(self) -> None:
+        """Nothing lost, one effect each, in balance; and all of it was told, in one wording however often.
+
+        Every worker has ended: what they gave back unacknowledged (doubles, all of it) is worked on here.
+        """
+        with Pipeline(self.shop.database_url, self.shop.broker_url, settings=Settings(pause=0.01)) as pipeline:
+            self.until(lambda: not pipeline.turn(0.1) and self._is_quiet(), "all drained")
+        assert self.shop.rows("SELECT reason, error FROM receiving.parked") == []
+        self.shop.check()
+        self.ear.listen()
+        booked = {name for (name,) in self.shop.rows("SELECT id FROM accounting.movement")}
+        for kind in TOLD:
+            assert {name: len(wordings) for name, wordings in self.ear.told[kind].items() if name in booked} == (
+                dict.fromkeys(booked, 1)
+            ), kind
+
+    def _is_quiet(self) -> bool:
+        busy = ("receiving.outbox", "ledger.outbox", "accounting.outbox", "ledger.waiting", "receiving.waiting")
+        replays = ("ledger.replay", "accounting.replay")
+        return not any(self.shop.rows(f"SELECT FROM {table}") for table in (*busy, *replays)) and not any(
+            map(self.shop.broker.depth, ("receiving", "ledger", "accounting"))
+        )
+
+    def _run(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        with self.said.open("ab") as out:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                env={**self.environment, **environment},
+                cwd=ROOT,
+                stdout=out,
+                stderr=out,
+            )
+        self.running.append(process)
+        return process
+
+
+@contextmanager
+def opened(database: str, vhost_url: str, folder: Path) -> Iterator[Plant]:
+    """A plant with masters and stock, and no worker; at the end its processes are gone."""
+    with Pipeline(database, vhost_url, settings=Settings(pause=0.01)) as pipeline:
+        ear = Ear(pipeline.broker)
+        pipeline.publish([*masters(), *opening()])
+        pipeline.settle()
+    engine = open_engine(database)
+    told = {"STOCKBOOK_DATABASE_URL": database, "STOCKBOOK_BROKER_URL": vhost_url, **SMALL}
+    shop = Shop(connect(vhost_url), engine, broker_url=vhost_url)
+    plant = Plant(shop, ear, {**os.environ, **told}, folder / "said")
+    plant.said.touch()
+    try:
+        yield plant
+    finally:
+        for process in plant.running:
+            process.kill()
+            process.wait(10)
+        ear.close()
+        engine.dispose()
+
+
+class Ear:
+    """Hears what is told of movements: by routing key and id, each wording and how often it was used."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._listener: Consumer = broker.bind_temporary(EVENTS, TOLD)
+        self.told: defaultdict[str, defaultdict[str, Counter[bytes]]] = defaultdict(lambda: defaultdict(Counter))
+
+    def listen(self) -> Self:
+        """Hear what was told since the last time; call it often enough to keep the connection."""
+        self._listener.beat()
+        while deliveries := self._listener.drain(1_000, 0.0):
+            for each in deliveries:
+                for raw in raw_movements(read_envelope(each.body).data):
+                    self.told[each.routing_key][_id(raw)][bytes(raw)] += 1
+            self._listener.acknowledge(deliveries)
+        return self
+
+    def doubles(self, kind: str) -> int:
+        """How many movements were told of more than once."""
+        return sum(wordings.total() > 1 for wordings in self.told[kind].values())
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+def _id(raw: msgspec.Raw) -> str:
+    return msgspec.json.decode(raw, type=_Named).id
+
+
+def load(count: int, doubled: bool = False) -> list[Event]:
+    """So many movements, one event each, or two."""
+    return [sent(each) for each in mixed(count) for _ in range(1 + doubled)]
+
+
+def disorder(broker: Broker, queue: str, chance: random.Random, copies: int = 1, size: int = 5) -> int:
+    """Take all that waits in a queue between services, and put it back in any order, in other frames, so many times.
+
+    It is what many workers and a broker that redelivers may do. Returns the number of movements.
+    """
+    consumer, publisher = broker.consumer(queue, 0), broker.publisher()
+    movements: list[bytes] = []
+    kinds: set[str] = set()
+    while deliveries := consumer.drain(1_000, 0.3):
+        for each in deliveries:
+            envelope = read_envelope(each.body)
+            kinds.add(envelope.type)
+            movements += [bytes(raw) for raw in raw_movements(envelope.data)]
+        consumer.acknowledge(deliveries)
+    (kind,) = kinds
+    shuffled = movements * copies
+    chance.shuffle(shuffled)
+    frames = [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
+    publisher.publish([_message(kind, queue, number, each) for number, each in enumerate(frames)])
+    publisher.close()
+    consumer.close()
+    return len(movements)
+
+
+def _message(kind: str, queue: str, number: int, movements: Sequence[bytes]) -> Message:
+    return Message(WORK, queue, write_event(kind, "test", str(number), frame(movements)), str(number), mandatory=True)
+
+
+def delete_queue(url: str, queue: str) -> int:
+    """Delete a queue, whatever is in it; how many messages went with it."""
+    from kombu.connection import Connection
+
+    with Connection(url) as connection:
+        deleted: Any = connection.channel().queue_delete(queue)
+    return int(deleted)
