@@ -1,7 +1,12 @@
 """The command `stockbook` inside the test's own process: as fast as a function, for all that is not about processes."""
 
 import os
-from collections.abc import Mapping
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -37,3 +42,15 @@ def told(*arguments: str, env: Mapping[str, str] | None = None, given: str | byt
     done = invoke(*arguments, env=env, given=given)
     assert done.exit_code == 0, f"{done.exception!r} {done.stderr}"
     return str(done.stdout)
+
+
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """A folder for a server that may run as another user, who cannot enter pytest's own folders."""
+    folder = Path(tempfile.gettempdir()) / f"stockbook-test-{secrets.token_hex(4)}"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -409,7 +409,7 @@ def _bin_row(key: BinKey, last_stamp: int, stock: Stock) -> tuple[object, ...]:
     return (*key, last_stamp, stock.quantity, stock.worth, stock.value, stock.rate, _write_layers(stock.layers))
 
 
-def _bins(bins: Iterable[BinKey]) -> Mapping[str, list[str]]:
+def _bins(bins: Iterable[BinKey]) -> Mapping[str, str]:
     return columns(list(bins), "company item warehouse")
 
 

@@ -38,9 +38,7 @@ def test_a_worker_killed_at_any_step_loses_nothing_and_doubles_nothing(plant: Pl
 def kill_receiving(plant: Plant, step: At) -> None:
     with plant.working(LEDGER, ACCOUNTING):
         victim = plant.start_victim(Plan(RECEIVING, [Fault(step, 1 if step is At.RELEASING else 4)]))
-        plant.shop.publish([sent(each) for each in early()])
-        plant.shop.publish(load(COUNT))
-        plant.shop.publish([oil()])
+        plant.shop.publish([*map(sent, early()), oil(), *load(COUNT)])
         _killed_and_started_again(plant, victim, RECEIVING)
     plant.check()
 

@@ -28,21 +28,24 @@ from services.accounting import handlers as accounting
 from services.desk.events import Event
 from services.ledger import handlers as ledger
 from services.receiving import handlers as receiving
+from services.receiving.decide.patience import Wait, wait_for
+from services.receiving.store.waiting import Waiter, add_waiting, due_waiters
 from shared.broker import Broker, EmbeddedBroker, Message, connect
 from shared.broker.topology import ACCOUNTING, INTAKE, LEDGER, RECEIVING, WORK
 from shared.contracts.codec import decoder, read
 from shared.contracts.envelope import frame, raw_movements, read_envelope, write_event
 from shared.contracts.movement import MovementAllocated, MovementRequested
+from shared.contracts.outcome import Refusal
 from shared.contracts.registry import MOVEMENT_ALLOCATED, MOVEMENT_POSTED
 from shared.contracts.stock import MovementPosted
 from shared.db import open_engine
-from shared.service import Key, Service
+from shared.service import Handled, Key, Service
 from shared.settings import Settings
 from shared.worker import Worker
 from tests import servers
-from tests.builders import rows
+from tests.builders import COMPANY, MORNING, SOURCE, Session, rows
 from tests.properties.histories import any_day, masters, one_way_day, sent
-from tests.receiving_builders import EVENING
+from tests.receiving_builders import EVENING, Gate, define_shop, events, goes, movement
 
 SEED = "STOCKBOOK_CONFLUENCE_SEED"
 THOROUGH = os.environ.get("STOCKBOOK_HYPOTHESIS_PROFILE") == "thorough"
@@ -98,7 +101,8 @@ def working(services: Sequence[Opens], broker: Broker, url: str, workers: int) -
 
     def work(service: Opens) -> None:
         with a_worker(service, broker, url, 0.2, stop) as worker:
-            worker.run()
+            while not stop.is_set():
+                worker.turn(0.1)
 
     with ThreadPoolExecutor(len(services) * workers) as pool:
         running = [pool.submit(work, service) for service in services for _ in range(workers)]
@@ -286,16 +290,20 @@ def test_a_day_in_any_order_wakes_whoever_came_early_and_ends_like_the_day_in_or
             assert differences(end_of_day(broker, url), expected) == []
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["goods known before", "goods defined meanwhile"])
 def test_three_workers_at_the_gate_end_a_day_in_any_order_like_one_in_order(
-    databases: Databases, chance: Random
+    databases: Databases, chance: Random, known: bool
 ) -> None:
     movements = one_way_day(chance, SHORT_DAY)
     expected = end_of_ordered_day(databases, movements)
-    for _ in range(ROUNDS):
+    first, later = (masters(PATIENCE), []) if known else ([], masters(PATIENCE))
+    for _ in range(ROUNDS // 2):
         broker = declared(EmbeddedBroker())
         with databases() as url:
+            publish(broker, (each.message() for each in first))
+            work_off(partial(receiving.service, standing_still), broker, url)
+            publish(broker, arriving([*later, *sent(movements)], chance))
             with working([partial(receiving.service, going_on())], broker, url, 3):
-                publish(broker, arriving([*masters(PATIENCE), *sent(movements)], chance))
                 settle(url, "receiving.movement", len(movements))
             assert differences(end_of_day(broker, url), expected) == []
 
@@ -314,6 +322,39 @@ def test_three_workers_of_each_service_over_rabbitmq_end_a_day_in_any_order_like
             settled(lambda: not any(map(broker.depth, (RECEIVING, LEDGER, ACCOUNTING))))
         assert differences(end_of_day(broker, url), expected) == []
     broker.close()
+
+
+def test_a_movement_that_comes_again_does_not_wait_for_the_worker_that_tries_it(database: str) -> None:
+    """That worker may need the bins that are held here."""
+    with closing_engine(database) as engine, ThreadPoolExecutor(2) as pool:
+        gate = Gate(engine)
+        define_shop(gate, {"item": "tea"})
+        gate.define("source", source=SOURCE, patience=PATIENCE)
+        gate.send(*events([movement("delivery", goes("tea", 1), id="early")]))
+        due = EVENING + timedelta(seconds=PATIENCE)
+        tried: list[Waiter] = []
+
+        def is_tried(connection: sa.Connection) -> Handled:
+            tried.extend(due_waiters(connection, due, 10))
+            return Handled()
+
+        def comes_again(connection: sa.Connection) -> Handled:
+            add_waiting(connection, [(tried[0], Wait(("something else",), due, due))])
+            return Handled()
+
+        trying = Session(engine, is_tried, pool).hold()
+        Session(engine, comes_again, pool).hold().commit()
+        trying.commit()
+        assert rows(engine, "SELECT id, lacks FROM receiving.waiters") == [("early", ["stock:shop:tea:north"])]
+
+
+def test_however_often_it_was_woken_a_movement_is_tried_again_after_as_long_as_it_has_waited() -> None:
+    refusals = [Refusal(code="unknown_item", facts={"item": "tea"})]
+    patience = timedelta(seconds=PATIENCE)
+    waited = [timedelta(seconds=seconds) for seconds in (0, 0.5, 3, 14, 16, 29)]
+    waits = [wait_for(refusals, COMPANY, MORNING, patience, MORNING + each) for each in waited]
+    assert [(each.due_at - MORNING).total_seconds() for each in waits if each] == [1, 1.5, 6, 28, 30, 30]
+    assert wait_for(refusals, COMPANY, MORNING, patience, MORNING + patience) is None
 
 
 def end_of_ordered_day(databases: Databases, movements: Sequence[MovementRequested]) -> Mapping[str, Sequence[str]]:

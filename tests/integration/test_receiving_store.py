@@ -67,7 +67,7 @@ def expected(given: Answer | None) -> tuple[Any, ...] | None:
     return None if given is None else (given.effective_at, given.taken)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_random_histories_worked_on_in_sets_agree_with_the_reference(engine: Engine, seed: int) -> None:
     gate, history = Gate(engine, FAR_AHEAD), History(Random(seed))
     define_shop(gate, *(_definition(name) for name in ITEMS))

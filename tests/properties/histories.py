@@ -58,7 +58,7 @@ GOODS = (
     Goods("pills", "3.10", explicit=False, more={"tracking": "batch", "batch_series": "P-.###", "pick": "lifo"}),
     Goods("lamp", "30.00", explicit=False, more={"tracking": "serial", "serial_series": "L-.#####", "pick": "fifo"}),
 )
-_DEFINED_BATCHES = {"serum": ("S1", "S2", "S3"), "phone": ("PB1", "PB2")}
+_DEFINED_BATCHES = {"serum": [f"S{n}" for n in range(1, 31)], "phone": ["PB1", "PB2"]}
 
 
 def masters(patience: int = 60) -> list[Event]:

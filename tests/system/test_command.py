@@ -1,22 +1,16 @@
-"""The command `stockbook` as a user runs it: in processes of its own."""
+"""The command `stockbook` as a user runs it; in a process of its own where that is the point."""
 
 import csv
 import io
 import json
-import os
 import re
-import secrets
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from services.desk.cli import app
 from services.desk.cli.demo import self_check
@@ -24,17 +18,12 @@ from services.desk.store import CompanyValue
 from shared.errors import StockbookError
 from shared.quantities import ZERO, Money
 from tests import servers
+from tests.commands import data_folder, environment, invoke, told
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 COMMAND = [sys.executable, "-c", "from services.desk.cli import main; main()"]
 SELF_CHECK = re.compile(r"self-check: OK — stock value (EUR [0-9,]+\.\d\d) = stock accounts (EUR [0-9,]+\.\d\d)")
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Ours, without addresses and without a terminal's width."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STOCKBOOK_", "COLUMNS"))}
-    return kept | more
 
 
 def stockbook(
@@ -52,50 +41,32 @@ def stockbook(
     )
 
 
-def succeeded(*arguments: str, given: str | None = None, env: Mapping[str, str] | None = None) -> str:
-    done = stockbook(*arguments, given=given, env=env)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@contextmanager
-def data_folder() -> Iterator[Path]:
-    """A folder for a server that may run as another user, who cannot enter pytest's own folders."""
-    folder = Path(tempfile.gettempdir()) / f"stockbook-test-{secrets.token_hex(4)}"
-    folder.mkdir()
-    folder.chmod(0o1777)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.fixture(scope="module")
 def shop(postgres: str) -> Iterator[dict[str, str]]:
     """A database of this module's own with the examples in it; how to reach it."""
     with servers.fresh_database(postgres) as url:
         env = environment(STOCKBOOK_DATABASE_URL=url)
-        succeeded("migrate", env=env)
+        told("migrate", env=env)
         for file in sorted(EXAMPLES.glob("*/*.jsonl")):
-            succeeded("publish", str(file), env=env)
+            told("publish", str(file), env=env)
         yield env
 
 
 def test_without_any_address_the_data_stay_in_the_data_folder() -> None:
     with data_folder() as folder:
         env = environment(STOCKBOOK_DATA=str(folder / "data"))
-        assert succeeded("publish", str(EXAMPLES / "skincare" / "1-masters.jsonl"), env=env).startswith("17 accepted")
+        assert told("publish", str(EXAMPLES / "skincare" / "1-masters.jsonl"), env=env).startswith("17 accepted")
         assert len(rows(env, "batch-status")) == 5
 
 
 def rows(env: Mapping[str, str], *arguments: str) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads(succeeded("report", *arguments, "--format", "json", env=env))
+    found: list[dict[str, str]] = json.loads(told("report", *arguments, "--format", "json", env=env))
     return found
 
 
 @pytest.fixture(scope="module")
 def shown() -> str:
-    return succeeded("demo")
+    return told("demo")
 
 
 def test_the_demo_ends_with_books_that_agree(shown: str) -> None:
@@ -108,18 +79,17 @@ def test_the_demo_fits_a_hundred_columns(shown: str) -> None:
     assert max(map(len, shown.splitlines())) <= 100
 
 
-def test_the_demo_plays_the_same_every_time(shown: str) -> None:
-    assert succeeded("demo") == shown
-
-
 def test_the_demo_shows_what_was_refused_with_every_reason(shown: str) -> None:
     refused = shown[shown.index("T1-000486") :]
     assert all(code in refused for code in ("serial_not_here", "unknown_serial", "insufficient_stock", "money_unbal"))
 
 
-def test_the_demo_leaves_nothing_behind() -> None:
+def test_the_demo_plays_the_same_every_time_and_leaves_nothing_behind(
+    shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with data_folder() as folder:
-        succeeded("demo", env=environment(TMPDIR=str(folder)))
+        monkeypatch.setattr("tempfile.tempdir", str(folder))
+        assert told("demo") == shown
         running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
         assert str(folder) not in running
         assert list(folder.iterdir()) == []
@@ -155,14 +125,14 @@ def test_totals_of_two_currencies_are_kept_apart() -> None:
 
 
 def test_publish_tells_what_was_refused_and_why(shop: Mapping[str, str]) -> None:
-    told = succeeded("publish", str(EXAMPLES / "electronics" / "2-movements.jsonl"), env=shop)
-    assert "rejected volt-till-1 T1-000486\n  " in told
-    assert "\n  serial_not_here in line 1: item PHONE-PRO, serial 356938035643825" in told
+    printed = told("publish", str(EXAMPLES / "electronics" / "2-movements.jsonl"), env=shop)
+    assert "rejected volt-till-1 T1-000486\n  " in printed
+    assert "\n  serial_not_here in line 1: item PHONE-PRO, serial 356938035643825" in printed
 
 
 def test_publishing_a_file_again_changes_nothing(shop: Mapping[str, str]) -> None:
     before = rows(shop, "stock-ledger")
-    succeeded("publish", str(EXAMPLES / "skincare" / "2-movements.jsonl"), env=shop)
+    told("publish", str(EXAMPLES / "skincare" / "2-movements.jsonl"), env=shop)
     assert rows(shop, "stock-ledger") == before
 
 
@@ -178,23 +148,24 @@ def test_nothing_of_a_file_with_a_bad_line_is_sent_and_every_bad_line_is_named(s
             '{"type": "movement.requested.v1", "data": {"id": "1", "purpose": "sale", "posting_at": "2026-01-01"}}',
         ]
     )
-    done = stockbook("publish", "-", given=text, env=shop)
-    assert done.returncode == 1
-    assert "nothing was sent" in done.stderr
-    assert [int(number) for number in re.findall(r"^-:(\d+):", done.stderr, re.MULTILINE)] == [2, 4, 5, 6]
-    assert "$.data.currency" in done.stderr or "$.currency" in done.stderr
-    assert "NEW" not in succeeded("report", "outcomes", "--format", "csv", env=shop)
+    done = invoke("publish", "-", given=text, env=shop)
+    assert isinstance(done.exception, StockbookError)
+    message = str(done.exception)
+    assert message.startswith("nothing was sent")
+    assert [int(number) for number in re.findall(r"^-:(\d+):", message, re.MULTILINE)] == [2, 4, 5, 6]
+    assert "$.data.currency" in message or "$.currency" in message
+    assert "NEW" not in told("report", "outcomes", "--format", "csv", env=shop)
 
 
 def test_a_file_can_be_checked_without_sending_it(shop: Mapping[str, str]) -> None:
     given = '{"type": "company.defined.v1", "data": {"company": "CHECKED", "currency": "EUR"}}\n'
-    assert succeeded("publish", "-", "--check", given=given, env=shop) == "1 events, all well-formed\n"
-    assert "CHECKED" not in succeeded("report", "outcomes", "--format", "csv", env=shop)
+    assert told("publish", "-", "--check", given=given, env=shop) == "1 events, all well-formed\n"
+    assert "CHECKED" not in told("report", "outcomes", "--format", "csv", env=shop)
 
 
 def test_short_events_speak_for_the_given_source(shop: Mapping[str, str]) -> None:
     given = '{"type": "source.defined.v1", "data": {"source": "scanner"}}'
-    succeeded("publish", "-", "--source", "warehouse-7", given=given, env=shop)
+    told("publish", "-", "--source", "warehouse-7", given=given, env=shop)
     assert any(row["source"] == "warehouse-7" for row in rows(shop, "outcomes"))
 
 
@@ -245,22 +216,22 @@ def test_batches_come_with_their_expiry_and_origin(shop: Mapping[str, str]) -> N
 
 
 def test_csv_has_a_header_and_a_line_a_row(shop: Mapping[str, str]) -> None:
-    text = succeeded("report", "batch-status", "--company", "AMA", "--format", "csv", env=shop)
+    text = told("report", "batch-status", "--company", "AMA", "--format", "csv", env=shop)
     found = list(csv.DictReader(io.StringIO(text)))
     assert {row["batch"] for row in found} >= {"SB-2511", "RO-7", "ROSE-2026-001"}
 
 
 def test_what_is_pickable_comes_in_pick_order_and_the_rest_with_its_reason(shop: Mapping[str, str]) -> None:
-    told = succeeded("available", "CREAM-ROSE", "WORKSHOP", "--at", "2026-05-01", env=shop).splitlines()
-    assert told[0] == "140 pcs of CREAM-ROSE may be picked in WORKSHOP"
-    assert "ROSE-2026-002" in told[1]
-    assert told[2].strip() == "-  ROSE-2026-001: 96, expires 2026-07-15, not pickable: batch_held"
+    lines = told("available", "CREAM-ROSE", "WORKSHOP", "--at", "2026-05-01", env=shop).splitlines()
+    assert lines[0] == "140 pcs of CREAM-ROSE may be picked in WORKSHOP"
+    assert "ROSE-2026-002" in lines[1]
+    assert lines[2].strip() == "-  ROSE-2026-001: 96, expires 2026-07-15, not pickable: batch_held"
 
 
 def test_the_moment_decides_what_has_expired(shop: Mapping[str, str]) -> None:
     arguments = ("available", "CREAM-CALENDULA", "SHOP", "--at")
-    assert succeeded(*arguments, "2026-03-16", env=shop).startswith("8 pcs")
-    expired = succeeded(*arguments, "2026-03-17", env=shop)
+    assert told(*arguments, "2026-03-16", env=shop).startswith("8 pcs")
+    expired = told(*arguments, "2026-03-17", env=shop)
     assert expired.startswith("0 pcs")
     assert "batch_expired" in expired
 
@@ -279,7 +250,7 @@ def test_the_moment_decides_what_has_expired(shop: Mapping[str, str]) -> None:
     ],
 )
 def test_an_error_says_what_is_wrong(arguments: tuple[str, ...], message: str, shop: Mapping[str, str]) -> None:
-    done = CliRunner().invoke(app, list(arguments), env=dict(shop))
+    done = invoke(*arguments, env=shop)
     assert isinstance(done.exception, StockbookError)
     assert str(done.exception).startswith(message)
 
@@ -292,27 +263,30 @@ def test_an_error_is_one_line_on_standard_error() -> None:
 
 
 def test_every_command_has_help() -> None:
-    for command in app.registered_commands:
-        told = CliRunner().invoke(app, [str(command.name), "--help"], prog_name="stockbook")
-        assert f"Usage: stockbook {command.name}" in told.stdout
+    names = [[str(command.name)] for command in app.registered_commands]
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        commands = group.typer_instance.registered_commands
+        names += [[str(group.name), each.name or each.callback.__name__] for each in commands if each.callback]
+    assert ["parked", "edit"] in names
+    for name in names:
+        assert f"Usage: stockbook {' '.join(name)}" in told(*name, "--help")
 
 
 def test_a_worker_alone_refuses_to_run_without_a_broker() -> None:
-    done = stockbook("run", "ledger")
-    assert done.returncode == 1
-    assert "STOCKBOOK_BROKER_URL" in done.stderr
+    assert "STOCKBOOK_BROKER_URL" in str(invoke("run", "ledger").exception)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_all_workers_stop_at_a_signal(number: signal.Signals) -> None:
     with data_folder() as folder:
         env = environment(STOCKBOOK_DATA=str(folder / "data"))
         process = subprocess.Popen([*COMMAND, "run", "all"], env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
-        told = [process.stderr.readline() for _ in range(4)]
+        lines = [process.stderr.readline() for _ in range(4)]
         process.send_signal(number)
         rest = process.communicate(timeout=30)[1]
-    assert "STOCKBOOK_BROKER_URL" in told[0]
+    assert "STOCKBOOK_BROKER_URL" in lines[0]
     assert process.returncode == 0
     assert rest.count('"stopped"') == 3
 
@@ -320,20 +294,19 @@ def test_all_workers_stop_at_a_signal(number: signal.Signals) -> None:
 def test_a_database_that_lacks_migrations_is_refused_until_it_is_migrated(postgres: str) -> None:
     with servers.fresh_database(postgres) as url:
         env = environment(STOCKBOOK_DATABASE_URL=url)
-        refused = stockbook("report", "stock-balance", env=env)
-        assert refused.returncode == 1
-        assert "stockbook migrate" in refused.stderr
-        assert "applied ledger/0001-ledger.sql" in succeeded("migrate", env=env)
-        assert succeeded("migrate", env=env) == "the database is up to date\n"
-        assert succeeded("report", "stock-balance", "--format", "json", env=env).split() == ["[", "]"]
+        assert "stockbook migrate" in str(invoke("report", "stock-balance", env=env).exception)
+        assert "applied ledger/0001-ledger.sql" in told("migrate", env=env)
+        assert told("migrate", env=env) == "the database is up to date\n"
+        assert told("report", "stock-balance", "--format", "json", env=env).split() == ["[", "]"]
 
 
+@pytest.mark.slow
 def test_events_published_to_rabbitmq_are_worked_on_by_workers_elsewhere(database: str, vhost_url: str) -> None:
     env = environment(STOCKBOOK_DATABASE_URL=database, STOCKBOOK_BROKER_URL=vhost_url)
     workers = subprocess.Popen([*COMMAND, "run", "all"], env=env, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         for file in sorted((EXAMPLES / "skincare").glob("*.jsonl")):
-            assert succeeded("publish", str(file), env=env).endswith("events published\n")
+            assert told("publish", str(file), env=env).endswith("events published\n")
         servers.wait_until(lambda: _is_booked(env, "DN-403"), "the last delivery in the journal")
     finally:
         workers.terminate()
@@ -344,7 +317,8 @@ def _is_booked(env: Mapping[str, str], movement: str) -> bool:
     return any(row["id"] == movement for row in rows(env, "journal", "--company", "AMA"))
 
 
+@pytest.mark.slow
 def test_scenarios_conform_over_rabbitmq_too(database: str, vhost_url: str) -> None:
     env = environment(STOCKBOOK_DATABASE_URL=database, STOCKBOOK_BROKER_URL=vhost_url)
-    told = succeeded("conform", str(ROOT / "tests" / "conformance"), env=env)
-    assert re.fullmatch(r"\d+ passed, 0 failed, \d+ pending", told.splitlines()[-1])
+    printed = told("conform", str(ROOT / "tests" / "conformance"), env=env)
+    assert re.fullmatch(r"\d+ passed, 0 failed, \d+ pending", printed.splitlines()[-1])

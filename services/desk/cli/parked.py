@@ -77,16 +77,17 @@ def list_parked(
 @app.command()
 def show(
     identifier: str = _ID,
+    service: Name | None = _SERVICE,
     body: bool = typer.Option(False, "--body", help="Only the body, as it is: to be edited in a file."),
 ) -> None:
     """Show one message: what is known of it, its error, its body, and what was done to that."""
     with reading(Settings.from_environment()) as connection:
-        service, found = _one(connection, identifier)
-        edits = list(_tell_edits(connection, service, found.number))
+        name, found = _one(connection, identifier, service)
+        edits = list(_tell_edits(connection, name, found.number))
     if body:
         sys.stdout.buffer.write(found.message.body)
         return
-    sys.stdout.write("\n".join([*_tell(service, found), *edits]) + "\n")
+    sys.stdout.write("\n".join([*_tell(name, found), *edits]) + "\n")
 
 
 @app.command("redrive")
@@ -109,7 +110,7 @@ def redrive_parked(
     with works(Settings.from_environment()) as at_work:
         with transaction(at_work.engine) as connection:
             now = database_time(connection)
-            ids = [_find(connection, each)[1] for each in identifiers] if identifiers else None
+            ids = [_find(connection, each, service)[1] for each in identifiers] if identifiers else None
         choice = Choice(reason, kind, source, until(older_than, now) or now, ids)
         if dry_run:
             write_rows(_GOES, _plan(at_work.engine, _names(service), choice, limit), Format.TABLE)
@@ -124,25 +125,28 @@ def edit(
     file: Path = typer.Argument(help="The new body; -: standard input."),
     actor: str = _ACTOR,
     because: str = _BECAUSE,
+    service: Name | None = _SERVICE,
 ) -> None:
     """Replace a message's body; the old one is kept, with who did it, when and why. Then redrive it."""
     body = _read(file)
     _insist_on(actor, because)
     with reading(Settings.from_environment()) as connection:
-        service, found = _one(connection, identifier)
+        name, found = _one(connection, identifier, service)
         check_body(found.message, body)
-        if not edit_parked(connection, service, found, body, actor, because):
+        if not edit_parked(connection, name, found, body, actor, because):
             raise StockbookError("it was discarded, or somebody else has just taken or changed it", id=found.number)
     sys.stdout.write(f"replaced; stockbook parked redrive {found.number} sends it\n")
 
 
 @app.command()
-def discard(identifier: str = _ID, actor: str = _ACTOR, because: str = _BECAUSE) -> None:
+def discard(
+    identifier: str = _ID, actor: str = _ACTOR, because: str = _BECAUSE, service: Name | None = _SERVICE
+) -> None:
     """Hide a message for good. It is never deleted: `stockbook parked list --discarded` shows it."""
     _insist_on(actor, because)
     with reading(Settings.from_environment()) as connection:
-        service, number = _find(connection, identifier)
-        if not discard_parked(connection, service, number, actor, because):
+        name, number = _find(connection, identifier, service)
+        if not discard_parked(connection, name, number, actor, because):
             raise StockbookError("it was discarded before", id=number)
     sys.stdout.write(f"discarded {number}\n")
 
@@ -193,19 +197,20 @@ def _about(service: str, kept: Kept, *, short: bool) -> tuple[object, ...]:
     return (service, number, message.reason, message.kind, message.source, message.id, kept.times)
 
 
-def _find(connection: Connection, identifier: str) -> tuple[str, UUID]:
+def _find(connection: Connection, identifier: str, service: Name | None) -> tuple[str, UUID]:
     """The service and the whole id of the one message whose id begins so."""
-    found = [(name, number) for name in SERVICES for number in find_parked(connection, name, identifier.lower())]
+    beginning = identifier.lower()
+    found = [(name, number) for name in _names(service) for number in find_parked(connection, name, beginning)]
     if len(found) != 1:
-        what = "several parked messages begin so" if found else "there is no such parked message"
+        what = "the ids of several parked messages begin so" if found else "there is no such parked message"
         raise StockbookError(what, id=identifier)
     return found[0]
 
 
-def _one(connection: Connection, identifier: str) -> tuple[str, Kept]:
-    service, number = _find(connection, identifier)
+def _one(connection: Connection, identifier: str, service: Name | None) -> tuple[str, Kept]:
+    name, number = _find(connection, identifier, service)
     choices = (Choice(ids=[number]), Choice(ids=[number], discarded=True))
-    return service, next(each for choice in choices for each in read_parked(connection, service, choice))
+    return name, next(each for choice in choices for each in read_parked(connection, name, choice))
 
 
 def _insist_on(actor: str, because: str) -> None:
