@@ -57,8 +57,9 @@ down:  ## stop and remove the containers; the data stay in their volumes
 	$(DOCKER_ANSWERS)
 	$(COMPOSE) down
 
-docs: setup  ## docs/messages, from the code: schemas, AsyncAPI, the page about every message
+docs: setup  ## what is made from the code: docs/messages, the dashboard, the tables of docs/metrics.md
 	$(BIN)/python -m services.desk.docs
+	$(BIN)/python -m services.desk.dashboard
 
 lock:  ## write both lock files anew; needs uv on the path
 	uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 \

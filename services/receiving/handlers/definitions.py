@@ -127,7 +127,7 @@ def _brought(definition: masters.Master) -> list[str]:
         case masters.WarehouseDefined(warehouse=warehouse):
             return [patience.warehouse_key(warehouse)]
         case masters.BatchDefined(company=company, item=item, batch=batch):
-            return [patience.batch_key(company, item, batch)]
+            return [patience.batch_key(company, item, batch.strip())]
     return []
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 from sqlalchemy import Connection
@@ -75,13 +75,23 @@ def _input(envelope: Envelope, raw: bytes) -> Input:
 
 def _request(source: str, raw: bytes, trace: str | None, attempt: int = 1) -> Request:
     try:
-        movement = read(_movements, raw)
+        movement = _in_utc(read(_movements, raw))
     except Malformed as error:
         identifier = read_outline(_named, raw).id
         if not 0 < len(identifier) <= _IDENTIFIER_LENGTH or "\0" in identifier:
             raise
         return Request(source, identifier, digest(raw), problem=str(error), trace=trace, attempt=attempt)
     return Request(source, movement.id, digest(movement), movement, trace=trace, attempt=attempt)
+
+
+def _in_utc(movement: MovementRequested) -> MovementRequested:
+    """The same moment is the same content, whatever zone it was written in."""
+    if movement.posting_at.tzinfo is UTC:
+        return movement
+    try:
+        return msgspec.structs.replace(movement, posting_at=movement.posting_at.astimezone(UTC))
+    except OverflowError:  # the first or the last hours of the calendar
+        return movement
 
 
 def allocate_movements(inputs: Sequence[Input], connection: Connection, gate: Gate) -> Settled:
