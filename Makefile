@@ -44,7 +44,7 @@ bench-quick: setup  ## the same in small, within two minutes
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 define DOCKER_ANSWERS
 @docker version >/dev/null 2>&1 \
-  || { echo "no Docker engine answers: install or start Docker. \`make run\` shows the services without it." >&2; exit 1; }
+  || { echo "no Docker engine answers: install or start it. \`make run\` needs none." >&2; exit 1; }
 @$(COMPOSE) version >/dev/null 2>&1 \
   || { echo "there is neither \`docker compose\` nor docker-compose: install Docker's compose plugin." >&2; exit 1; }
 endef

@@ -1,4 +1,4 @@
-"""A queue that vanishes with all that lay in it: its service takes that from the stored outputs of the one before it."""
+"""A queue that vanishes with all that lay in it: its service takes that from what the one before it has stored."""
 
 import random
 import signal

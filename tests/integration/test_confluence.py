@@ -73,10 +73,10 @@ def databases(postgres: str, empty_database: str) -> Databases:
 
 @pytest.fixture(autouse=True)
 def nothing_fails() -> Iterator[None]:
-    """Whatever meets, no set has to be halved and no step fails."""
+    """Workers may meet, and try again; no step fails and nothing is put aside."""
     with capture_logs() as said:
         yield
-    assert [line for line in said if line["log_level"] == "error" or line["event"] == "set halved"] == []
+    assert [line for line in said if line["log_level"] in ("error", "critical")] == []
 
 
 # --- workers, each in a thread and with an engine of its own ---------------------------------------------------------
