@@ -52,7 +52,7 @@ SELECT {_COLUMNS} FROM {{schema}}.parked WHERE parked_id = ANY(cast(:ids AS uuid
 """
 _TAKE = f"""
 SELECT parked_id, octet_length(body) AS size FROM {{schema}}.parked WHERE {_CHOSEN} AND {_SENDABLE}
-ORDER BY first_seen, parked_id LIMIT :limit 
+ORDER BY first_seen, parked_id LIMIT :limit FOR UPDATE SKIP LOCKED
 """
 _REMOVE = "DELETE FROM {schema}.parked WHERE parked_id = ANY(cast(:ids AS uuid[]))"
 _IDS = """
