@@ -11,20 +11,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 
+from services.accounting.decide.journal import book
 from services.desk.events import Event
 from services.desk.pipeline import Pipeline
+from services.ledger.decide.posting import in_order, stamps_of
 from shared.broker import Broker, Consumer, Message, connect
 from shared.broker.topology import EVENTS, WORK
+from shared.contracts.codec import Contract, decoder, read, write
 from shared.contracts.envelope import frame, raw_movements, read_envelope, write_event
+from shared.contracts.movement import MovementAllocated
 from shared.contracts.registry import JOURNAL_POSTED, MOVEMENT_POSTED, OUTCOME_ACCEPTED
 from shared.db import open_engine
+from shared.identity import derived_id
 from shared.settings import Settings
+from tests import builders
 from tests.faults.victim import Plan
 from tests.integration.test_pipeline import ROOT, Shop, masters, mixed, opening, sent
+
+_Stored = TypeVar("_Stored", bound=Contract)
 
 TOLD = (f"{OUTCOME_ACCEPTED}.till", MOVEMENT_POSTED, JOURNAL_POSTED)
 """What is told of every accepted movement, by routing key: one message of each service."""
@@ -106,6 +114,25 @@ class Plant:
             assert {name: len(wordings) for name, wordings in self.ear.told[kind].items() if name in booked} == (
                 dict.fromkeys(booked, 1)
             ), kind
+        self._check_bytes()
+
+    def _check_bytes(self) -> None:
+        """What is stored is, byte by byte, what comes of posting and booking in the order of the stamps, by one alone."""
+        allocated = {each.id: each for each in self._stored(MovementAllocated, "allocated FROM receiving.allocated")}
+        order = in_order({(each.source, each.id): stamps_of(each) for each in allocated.values()}, defaultdict(int))
+        posted = builders.posted([allocated[name] for _, name in order])
+        assert len(posted) == len(allocated)
+        assert self._bodies("id, posted FROM ledger.posted") == {each.id: write(each) for each in posted}
+        booked = {each.id: book(each, derived_id(each.recorded_at, each.source, each.id, "journal")) for each in posted}
+        journal = {name: write(entry) for name, entry in booked.items() if entry is not None}
+        assert self._bodies("id, outputs FROM accounting.movement") == journal
+
+    def _stored(self, struct: type[_Stored], what: str) -> list[_Stored]:
+        reader = decoder(struct)
+        return [read(reader, bytes(body)) for (body,) in self.shop.rows(f"SELECT {what}")]
+
+    def _bodies(self, what: str) -> dict[str, bytes]:
+        return {name: bytes(body) for name, body in self.shop.rows(f"SELECT {what}")}
 
     def _is_quiet(self) -> bool:
         busy = ("receiving.outbox", "ledger.outbox", "accounting.outbox", "ledger.waiting", "receiving.waiting")
