@@ -180,19 +180,24 @@ class Worker:
     def _try(self, portion: _Portion) -> None:
         """Work on a portion; halve it until the input that cannot be worked on stands alone, and park that."""
         alone = len(portion.inputs) == 1
+        handled = self._worked_on(portion, alone=alone)
+        if isinstance(handled, Handled):
+            self._meter.set_done(portion.inputs[0].kind, len(portion.inputs))
+            self._emit(handled)
+            self._follow(handled.then, handled.otherwise)
+        elif alone:
+            self._give_up(portion, handled)
+        else:
+            self._halve(portion, handled)
+
+    def _worked_on(self, portion: _Portion, *, alone: bool) -> Handled | Exception:
+        """What a portion came to, or why it cannot be worked on."""
         try:
-            handled = self._insist(self._commit_set, portion, alone=alone)
+            return self._insist(self._commit_set, portion, alone=alone)
         except (Retryable, Fatal):
             raise
         except Exception as error:  # noqa: BLE001 - whatever one input does, its neighbours go on
-            if alone:
-                self._give_up(portion, error)
-            else:
-                self._halve(portion, error)
-            return
-        self._meter.set_done(portion.inputs[0].kind, len(portion.inputs))
-        self._emit(handled)
-        self._follow(handled.then, handled.otherwise)
+            return error
 
     def _halve(self, portion: _Portion, error: Exception) -> None:
         self._log.warning("set halved", inputs=len(portion.inputs), error=str(error)[:_SHOWN])

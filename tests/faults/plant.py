@@ -117,7 +117,7 @@ class Plant:
         self._check_bytes()
 
     def _check_bytes(self) -> None:
-        """What is stored is, byte by byte, what comes of posting and booking in the order of the stamps, by one alone."""
+        """What is stored is to the byte what comes of posting and booking in the order of the stamps, one by one."""
         allocated = {each.id: each for each in self._stored(MovementAllocated, "allocated FROM receiving.allocated")}
         order = in_order({(each.source, each.id): stamps_of(each) for each in allocated.values()}, defaultdict(int))
         posted = builders.posted([allocated[name] for _, name in order])

@@ -71,7 +71,8 @@ def _show(connection: Connection, keys: Sequence[Key]) -> bool:
         console.print()
         console.rule(Text(f"{value.name} ({value.company})", style="bold"))
         _show_company(console, connection, value, [told[key] for key in keys if key in told])
-    line, agreed = self_check(values, unfinished(connection, keys))
+    unanswered = [key for key in keys if key not in told]
+    line, agreed = self_check(values, [*unfinished(connection, keys), *unanswered])
     console.print()
     sys.stdout.flush()
     sys.stdout.write(f"{line}\n")
