@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -49,8 +50,8 @@ class Plant:
     shop: Shop
     ear: "Ear"
     environment: Mapping[str, str]
-    said: Path
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    folder: Path
+    running: dict[subprocess.Popen[bytes], Path] = field(default_factory=dict)
 
     def start(self, service: str, **environment: str) -> subprocess.Popen[bytes]:
         """A worker as it is in earnest."""
@@ -70,14 +71,20 @@ class Plant:
     def end(self, *processes: subprocess.Popen[bytes]) -> None:
         """Told to stop, they end well."""
         for process in processes:
+            self.until(partial(self._has_started, process), "a worker")  # before, a signal ends it like any process
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(20) for process in processes] == [0] * len(processes), self.said.read_text()[-2_000:]
-        self.running = [each for each in self.running if each not in processes]
+        assert [process.wait(20) for process in processes] == [0] * len(processes), self.said()[-2_000:]
+        for process in processes:
+            del self.running[process]
+
+    def said(self) -> str:
+        """All that the processes said, one after the other."""
+        return "".join(path.read_text() for path in sorted(self.folder.glob("said-*")))
 
     def until_killed(self, victim: subprocess.Popen[bytes], seconds: float = 30) -> None:
         """Wait for the fault; work must have been left."""
         self.until(lambda: victim.poll() is not None, "the fault", seconds)
-        assert victim.returncode == -signal.SIGKILL, self.said.read_text()[-2_000:]
+        assert victim.returncode == -signal.SIGKILL, self.said()[-2_000:]
 
     def until_stopped(self, victim: subprocess.Popen[bytes], seconds: float = 30) -> None:
         look = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
@@ -86,7 +93,7 @@ class Plant:
     def until(self, holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds
         while not holds():
-            assert time.monotonic() < deadline, f"{what}: not within {seconds} s\n{self.said.read_text()[-2_000:]}"
+            assert time.monotonic() < deadline, f"{what}: not within {seconds} s\n{self.said()[-2_000:]}"
             self.ear.listen()
             time.sleep(0.02)
 
@@ -134,6 +141,9 @@ class Plant:
     def _bodies(self, what: str) -> dict[str, bytes]:
         return {name: bytes(body) for name, body in self.shop.rows(f"SELECT {what}")}
 
+    def _has_started(self, process: subprocess.Popen[bytes]) -> bool:
+        return '"started"' in self.running[process].read_text()
+
     def _is_quiet(self) -> bool:
         busy = ("receiving.outbox", "ledger.outbox", "accounting.outbox", "ledger.waiting", "receiving.waiting")
         replays = ("ledger.replay", "accounting.replay")
@@ -142,7 +152,8 @@ class Plant:
         )
 
     def _run(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        with self.said.open("ab") as out:
+        said = self.folder / f"said-{len(list(self.folder.iterdir())):02}"
+        with said.open("wb") as out:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
                 env={**self.environment, **environment},
@@ -150,7 +161,7 @@ class Plant:
                 stdout=out,
                 stderr=out,
             )
-        self.running.append(process)
+        self.running[process] = said
         return process
 
 
@@ -164,8 +175,7 @@ def opened(database: str, vhost_url: str, folder: Path) -> Iterator[Plant]:
     engine = open_engine(database)
     told = {"STOCKBOOK_DATABASE_URL": database, "STOCKBOOK_BROKER_URL": vhost_url, **SMALL}
     shop = Shop(connect(vhost_url), engine, broker_url=vhost_url)
-    plant = Plant(shop, ear, {**os.environ, **told}, folder / "said")
-    plant.said.touch()
+    plant = Plant(shop, ear, {**os.environ, **told}, folder)
     try:
         yield plant
     finally:

@@ -25,7 +25,7 @@ def test_outputs_whose_confirms_do_not_come_in_time_are_told_again_and_booked_on
         plant.settle()
         plant.end(ledger)
         assert wire.swallowed > 0
-    assert "the broker does not confirm" in plant.said.read_text()
+    assert "the broker does not confirm" in plant.said()
     plant.check()
     assert plant.ear.doubles(MOVEMENT_POSTED) > 0
 

@@ -29,7 +29,7 @@ def test_a_worker_stopped_for_long_is_replaced_and_changes_nothing_when_it_goes_
             plant.settle()
             entries = plant.count("ledger.entry")
             zombie.send_signal(signal.SIGCONT)
-            plant.until(lambda: "the database is away" in plant.said.read_text(), "the zombie finds its session ended")
+            plant.until(lambda: "the database is away" in plant.said(), "the zombie finds its session ended")
             plant.until(lambda: plant.shop.broker.depth(service) == 0, "nothing is left")
             plant.end(zombie)
     assert plant.count("ledger.entry") == entries
