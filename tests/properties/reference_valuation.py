@@ -76,18 +76,22 @@ def play(movements: Sequence[MovementAllocated]) -> tuple[list[list[Told]], Bins
 def _play(movement: MovementAllocated, bins: Bins) -> list[Told]:
     told: list[Told] = []
     costs: list[dict[str, Fraction]] = []
+    known: list[Fraction] = []
     for leg in movement.legs:
         here = bins.setdefault((leg.item, leg.warehouse), Bin())
         heap = here.heaps.setdefault(leg.batch or "" if leg.tracking is Tracking.BATCH else "", Heap())
         before = here.value
+        known.append(here.rate)
         if leg.quantity < 0:
             costs.append(_take(leg, here, heap))
         elif leg.arrives_from is None:
             costs.append(_bring(leg, heap, _amount(leg, here), {}))
         else:
             costs.append(_bring(leg, heap, -told[leg.arrives_from][0], costs[leg.arrives_from]))
-        if here.quantity > 0:
+        if here.quantity > 0 and here.value > 0:
             here.rate = round(here.value / here.quantity, NANO)
+        elif leg.arrives_from is not None and not here.rate:
+            here.rate = known[leg.arrives_from]
         told.append((here.value - before, here.quantity, here.value))
     return told
 

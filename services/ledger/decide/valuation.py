@@ -51,11 +51,12 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a leg changed: the exact worth, the value, and the costs with which its serials came or left."""
+    """What a leg changed: exact worth, value, the costs of its serials; and the rate known in its bin before."""
 
     worth: Decimal
     value: Decimal
     costs: Costs
+    rate: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def value_leg(leg: Leg, bin_: Stock, batch: Stock | None, left: Change | None, d
     number of places of the currency. There is an outcome for every leg.
     """
     stock = bin_ if batch is None else batch
-    worth, value = stock.worth, stock.value
+    worth, value, rate = stock.worth, stock.value, bin_.rate
     costs: Costs = {}
     if leg.quantity > 0:
         costs = _arrive(leg, bin_, stock, left, digits)
@@ -85,13 +86,15 @@ def value_leg(leg: Leg, bin_: Stock, batch: Stock | None, left: Change | None, d
         costs = _leave(leg, bin_, stock)
     stock.quantity += leg.quantity
     stock.value = to_money(stock.worth, digits)
-    change = Change(stock.worth - worth, stock.value - value, costs)
+    change = Change(stock.worth - worth, stock.value - value, costs, rate)
     if batch is not None:
         bin_.quantity += leg.quantity
         bin_.worth += change.worth
         bin_.value += change.value
-    if bin_.quantity > 0:
+    if bin_.quantity > 0 and bin_.value > 0:
         bin_.rate = rate_of(bin_.value, bin_.quantity)
+    elif left is not None and not bin_.rate:
+        bin_.rate = left.rate  # goods too cheap to have a value bring at least their rate
     return change
 
 

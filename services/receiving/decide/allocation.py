@@ -19,10 +19,10 @@ from services.receiving.decide.money import check_size, money_sides
 from services.receiving.decide.series import TooMany, read_serials
 from services.receiving.decide.stock import NEVER, BinKey, Company, Draft, Stock
 from services.receiving.decide.taking import take
-from shared.contracts.movement import BinStamp, Leg, MovementAllocated, MovementRequested
+from shared.contracts.movement import BinStamp, Leg, MoneySides, MovementAllocated, MovementRequested
 from shared.contracts.outcome import Allocated, OutcomeAccepted, OutcomeRejected, Refusal
 from shared.errors import Reason
-from shared.purposes import PURPOSES, Flow, Purpose
+from shared.purposes import PURPOSES, Flow, Purpose, Role
 from shared.quantities import ZERO, Money, Quantity, Rate, amount_of
 
 KIND = "movement.requested"
@@ -123,16 +123,25 @@ def _judge_case(case: Case, now: datetime) -> Accepted | Rejected:
     _refuse_unsupported(case)
     lines = read_lines(case)
     left = [portion for line in lines if line.source is not None for portion in take(case, line, line.source)]
+    moved = [arrive(case, portion, target) for portion in left if (target := portion.line.target) is not None]
     came = [portion for line in lines if case.purpose.flow is Flow.IN for portion in _bring(case, line)]
     accounts = booked_accounts(case)
     money = money_sides(case)
     if case.reasons:
         return _rejected(case.request, case.company, now, case.reasons)
-    legs = _legs(case, left, came)
+    allocated = _allocated(case, _legs(case, left, moved, came), accounts, money, now)
+    case.draft.stock.absorb(case.draft)
+    return Accepted(case.request, allocated, _told(case, allocated, [*left, *came]), case.events)
+
+
+def _allocated(
+    case: Case, legs: list[Leg], accounts: dict[Role, str], money: MoneySides | None, now: datetime
+) -> MovementAllocated:
+    """The accepted movement, numbered in its bins, with all that the services behind need to know."""
     recorded_at = max([now, *(case.bin(_key(case, leg)).last_recorded_at for leg in legs)])
     stamps = _stamp(case, legs, recorded_at)
     movement, company = case.movement, case.company
-    allocated = MovementAllocated(
+    return MovementAllocated(
         source=case.request.source,
         id=case.request.id,
         company=company.company,
@@ -156,8 +165,6 @@ def _judge_case(case: Case, now: datetime) -> Accepted | Rejected:
         money=money,
         trace=case.request.trace,
     )
-    case.draft.stock.absorb(case.draft)
-    return Accepted(case.request, allocated, _told(case, allocated, [*left, *came]), case.events)
 
 
 def _refuse_unsupported(case: Case) -> None:
@@ -201,14 +208,10 @@ def _rate_is_known(case: Case, line: Line) -> bool:
     return known or (line.item.standard_rate is not None and line.item.standard_rate > ZERO)
 
 
-def _legs(case: Case, left: Sequence[Portion], came: Sequence[Portion]) -> list[Leg]:
+def _legs(case: Case, left: Sequence[Portion], moved: Sequence[Portion], came: Sequence[Portion]) -> list[Leg]:
     """All that leaves before all that arrives; what moves arrives in the order in which it left."""
     legs = [_leg(portion, -portion.quantity) for portion in left]
-    if case.purpose.flow is Flow.MOVE:
-        for place, portion in enumerate(left):
-            target = portion.line.target
-            if target is not None:
-                legs.append(_leg(arrive(case, portion, target), portion.quantity, arrives_from=place))
+    legs.extend(_leg(portion, portion.quantity, arrives_from=place) for place, portion in enumerate(moved))
     legs.extend(_leg(portion, portion.quantity, amount=_amount(case, portion.line)) for portion in came)
     return legs
 

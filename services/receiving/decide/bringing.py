@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 
 from services.receiving.decide.case import Case, Line, Portion, SerialEvent
-from services.receiving.decide.lines import QUANTITY_LIMIT
+from services.receiving.decide.lines import NUMBER_LENGTH, QUANTITY_LIMIT
 from services.receiving.decide.series import next_numbers, series_of
 from services.receiving.decide.stock import Batch, Item, Serial, Warehouse
 from services.receiving.decide.taking import change_batch_stock, next_tie, status_in
@@ -18,8 +18,7 @@ def bring(case: Case, line: Line, target: Warehouse) -> list[Portion]:
         return []
     key = case.bin_key(line.item, target)
     case.add(key, line.quantity)
-    if case.bin(key).quantity >= QUANTITY_LIMIT:
-        case.refuse("quantity_too_large", line, item=line.item.item, quantity=line.quantity, limit=QUANTITY_LIMIT)
+    _check_room(case, line, target)
     return [portion]
 
 
@@ -27,9 +26,16 @@ def arrive(case: Case, portion: Portion, target: Warehouse) -> Portion:
     """Bring to a warehouse what left another one in the same movement; its serials have moved already."""
     line = portion.line
     case.add(case.bin_key(line.item, target), portion.quantity)
+    _check_room(case, line, target)
     if line.item.tracking is Tracking.BATCH and portion.batch is not None:
         change_batch_stock(case, line, target, portion.batch, portion.quantity)
     return Portion(line, target, portion.quantity, portion.batch, portion.serials)
+
+
+def _check_room(case: Case, line: Line, target: Warehouse) -> None:
+    """A bin may not hold more than a message could tell."""
+    if case.bin(case.bin_key(line.item, target)).quantity >= QUANTITY_LIMIT:
+        case.refuse("quantity_too_large", line, item=line.item.item, quantity=line.quantity, limit=QUANTITY_LIMIT)
 
 
 def _bring_quantity(case: Case, line: Line, target: Warehouse) -> Portion | None:  # noqa: ARG001 - one shape for all
@@ -105,7 +111,10 @@ def _may_come(case: Case, line: Line, number: str, batch: Batch) -> bool:
 def _from_series(case: Case, line: Line) -> str | None:
     if line.item.batch_series is None:
         return None
-    return _made(case, line, line.item.batch_series, 1, _is_batch(case, line))[0]
+    number = _made(case, line, line.item.batch_series, 1, _is_batch(case, line))[0]
+    if len(number) > NUMBER_LENGTH:
+        case.refuse("batch_too_long", line, batch=number, limit=NUMBER_LENGTH)
+    return number
 
 
 def _bring_serials(case: Case, line: Line, target: Warehouse) -> Portion | None:
@@ -114,6 +123,8 @@ def _bring_serials(case: Case, line: Line, target: Warehouse) -> Portion | None:
         numbers: Sequence[str] = line.serials
     elif line.item.serial_series is not None:
         numbers = _made(case, line, line.item.serial_series, int(line.quantity), _is_serial(case, line))
+        if len(numbers[-1]) > NUMBER_LENGTH:
+            case.refuse("serial_too_long", line, serial=numbers[-1], limit=NUMBER_LENGTH)
     else:
         case.refuse("serials_missing", line, item=line.item.item, quantity=line.quantity)
         return None

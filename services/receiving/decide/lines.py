@@ -110,17 +110,17 @@ def _serials(case: Case, number: int, item: Item, requested: RequestedLine) -> l
     if len(set(serials)) != len(serials):
         repeated = [serial for serial, times in Counter(serials).items() if times > 1]
         case.refuse("serial_repeated", number, item=item.item, serials=", ".join(repeated))
-    too_long = [serial for serial in serials if len(serial) > _NUMBER_LENGTH]
+    too_long = [serial for serial in serials if len(serial) > NUMBER_LENGTH]
     if too_long:
-        case.refuse("serial_too_long", number, serial=too_long[0], limit=_NUMBER_LENGTH)
+        case.refuse("serial_too_long", number, serial=too_long[0], limit=NUMBER_LENGTH)
     return serials or None
 
 
 def _check_batch(case: Case, number: int, item: Item, batch: str) -> None:
     if item.tracking is Tracking.NONE:
         case.refuse("not_tracked", number, item=item.item, batch=batch)
-    if len(batch) > _NUMBER_LENGTH:
-        case.refuse("batch_too_long", number, batch=batch, limit=_NUMBER_LENGTH)
+    if len(batch) > NUMBER_LENGTH:
+        case.refuse("batch_too_long", number, batch=batch, limit=NUMBER_LENGTH)
 
 
 def _quantity(
@@ -133,7 +133,7 @@ def _quantity(
     if entered is None:
         case.refuse("quantity_missing", number, item=item.item)
         return ZERO, ZERO
-    factor = _factor(item, requested.unit)
+    factor = factor_of(item, requested.unit)
     if factor is None:
         known = ", ".join(sorted({item.unit, *item.units}))
         case.refuse("unknown_unit", number, item=item.item, unit=requested.unit, known=known)
@@ -163,9 +163,10 @@ def _check_whole(case: Case, number: int, item: Item, quantity: Decimal, serials
         case.refuse("too_many_serials", number, serials=quantity, limit=case.limits.serials)
 
 
-def _factor(item: Item, unit: str | None) -> Decimal | None:
+def factor_of(item: Item, unit: str | None) -> Decimal | None:
+    """How many stock units one of a unit is; None for a unit that the item does not have."""
     factors: Mapping[str, Decimal] = item.units
     return Decimal(1) if unit is None or unit == item.unit else factors.get(unit)
 
 
-_NUMBER_LENGTH = 140
+NUMBER_LENGTH = 140

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from services.receiving.decide.stock import Company, Item
 from shared.contracts import masters
 from shared.errors import Reason
-from shared.purposes import AccountKind, BatchState, Role, Tracking
+from shared.purposes import ROLE_KINDS, AccountKind, BatchState, Role, Tracking
 from shared.quantities import ZERO
 
 SERIES_LENGTH = 100
@@ -63,12 +63,26 @@ def _accounts(definition: masters.AccountsDefined, known: Known) -> list[Reason]
     company = known.companies.get(definition.company)
     if company is None:
         return [_reason("unknown_company", company=definition.company)]
-    accounts = {*company.accounts, *(each.account for each in definition.accounts), *(role.value for role in Role)}
-    return [
-        _reason("unknown_account", account=account, role=role.value)
-        for role, account in definition.roles.items()
-        if account not in accounts
-    ]
+    kinds: dict[str, AccountKind] = {role.value: kind for role, kind in ROLE_KINDS.items()}
+    kinds |= company.accounts
+    kinds |= {each.account: each.kind for each in definition.accounts}
+    return [fault for role, account in definition.roles.items() if (fault := _role_fault(role, account, kinds))]
+
+
+def _role_fault(role: Role, account: str, kinds: Mapping[str, AccountKind]) -> Reason | None:
+    """Why an account cannot play a role: it is not known, or is of another kind than the role needs."""
+    if account not in kinds:
+        return _reason("unknown_account", account=account, role=role.value)
+    if not _suits(kinds[account], ROLE_KINDS[role]):
+        facts = {"kind": kinds[account].value, "wanted": ROLE_KINDS[role].value}
+        return _reason("account_of_wrong_kind", account=account, **facts)
+    return None
+
+
+def _suits(kind: AccountKind, wanted: AccountKind) -> bool:
+    """Stock is an asset; else it is enough that both are of the balance sheet, or both of profit and loss."""
+    results = (AccountKind.INCOME, AccountKind.EXPENSE)
+    return kind is wanted or (wanted is not AccountKind.ASSET and (kind in results) == (wanted in results))
 
 
 def _source(definition: masters.SourceDefined, known: Known) -> list[Reason]:  # noqa: ARG001 - one shape for all

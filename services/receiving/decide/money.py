@@ -18,6 +18,10 @@ AMOUNT_LIMIT = Decimal(10) ** 15
 """No amount may be as large: `Money` has 15 digits before its point."""
 
 
+TENDERS = ("cash", "card")
+"""Kinds of tender that have an account by default, of their own name; any other kind is an account of the company."""
+
+
 def money_sides(case: Case) -> MoneySides | None:
     """Both sides of a sale's money with their accounts; None for other purposes, or where a reason was noted."""
     if not case.purpose.has_money:
@@ -91,7 +95,8 @@ def _tendered(case: Case, tender: Tender) -> AccountAmount:
     """A tender books to the account that it names; a kind of tender (`cash`, `card`) is an account of that code."""
     if tender.account is None and tender.kind is None:
         case.refuse("tender_without_account", None, amount=tender.amount)
-    account = _account(case, None, tender.account, tender.kind or account_of(case.company, Role.RECEIVABLE))
+    named = tender.account or (None if tender.kind in TENDERS else tender.kind)
+    account = _account(case, None, named, tender.kind or account_of(case.company, Role.RECEIVABLE))
     return AccountAmount(account=account, amount=_checked(case, None, tender.amount))
 
 

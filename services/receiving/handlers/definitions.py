@@ -72,9 +72,11 @@ def define(inputs: Sequence[Input], connection: Connection, gate: Gate) -> Settl
 
 
 def try_again(waiters: Sequence[Waiter], connection: Connection, gate: Gate) -> Settled:
-    """Judge definitions of one kind again that waited."""
-    now = gate.clock()
-    return _judge(connection, [(each, _decoded(each.kind, each.request)) for each in waiters], gate, now, waited=True)
+    """Judge definitions of one kind again that waited; one that was decided meanwhile just waits no longer."""
+    over = inbox.answered_definitions(connection, [each.key for each in waiters])
+    waiting.forget_waiting(connection, over.keys())
+    asked = [(each, _decoded(each.kind, each.request)) for each in waiters if each.key not in over]
+    return _judge(connection, asked, gate, gate.clock(), waited=True)
 
 
 def _judge(

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row
 
 from services.receiving.decide.allocation import company_of
 from services.receiving.decide.case import Limits, Request
+from services.receiving.decide.lines import factor_of
 from services.receiving.decide.moment import business_day
 from services.receiving.decide.series import Series, TooMany, read_serials, series_of
 from services.receiving.decide.stock import (
@@ -242,8 +243,8 @@ def _need_serials(
 
 
 def _stock_quantity(line: RequestedLine, item: Item) -> Decimal:
-    factor = item.units.get(line.unit, Decimal(1)) if line.unit is not None else Decimal(1)
-    return max(product(line.quantity, factor), ZERO) if line.quantity is not None else ZERO
+    factor = factor_of(item, line.unit)
+    return max(product(line.quantity, factor), ZERO) if line.quantity is not None and factor is not None else ZERO
 
 
 def _series(pattern: str, item: Item, day: date) -> Series:

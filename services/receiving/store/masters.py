@@ -36,7 +36,9 @@ _LOCKED_ITEMS = f"{_ITEMS} FOR SHARE"
 _ITEMS_TO_DEFINE = f"{_ITEMS} FOR UPDATE"
 _WAREHOUSES = """
 SELECT company, warehouse, kind, account FROM receiving.warehouse WHERE warehouse = ANY(:warehouse)
+ORDER BY company, warehouse FOR SHARE
 """
+_WAREHOUSES_TO_DEFINE = _WAREHOUSES.replace("FOR SHARE", "FOR UPDATE")
 _ITEMS_MOVED = """
 SELECT DISTINCT company, item FROM receiving.bin
 WHERE last_stamp > 0 AND (company, item) IN (SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[])))
@@ -114,9 +116,12 @@ def _item(row: Row[Any]) -> Item:
     )
 
 
-def load_warehouses(connection: Connection, codes: Iterable[str]) -> dict[tuple[str, str], Warehouse]:
-    """The warehouses of these codes, of every company."""
-    rows = query(connection, _WAREHOUSES, warehouse=sorted(set(codes)))
+def load_warehouses(
+    connection: Connection, codes: Iterable[str], *, to_define: bool = False
+) -> dict[tuple[str, str], Warehouse]:
+    """The warehouses of these codes, of every company, locked against being defined anew, or for defining them."""
+    statement = _WAREHOUSES_TO_DEFINE if to_define else _WAREHOUSES
+    rows = query(connection, statement, warehouse=sorted(set(codes)))
     return {(row.company, row.warehouse): Warehouse(row.company, row.warehouse, row.kind, row.account) for row in rows}
 
 
@@ -157,7 +162,7 @@ def _trimmed(definition: masters.Master) -> masters.Master:
 
 
 def _load_warehouse_facts(connection: Connection, known: Known, keys: Sequence[tuple[str, str]]) -> None:
-    found = load_warehouses(connection, [warehouse for _, warehouse in keys])
+    found = load_warehouses(connection, [warehouse for _, warehouse in keys], to_define=True)
     known.warehouse_accounts = {key: each.account for key, each in found.items()}
     rows = query(connection, _WAREHOUSES_MOVED, **columns(keys, "company warehouse"))
     known.warehouses_moved = {(row.company, row.warehouse) for row in rows}

@@ -22,6 +22,7 @@ _DUE = """
 SELECT source, id, kind, digest, request, trace, attempt, tries, since FROM receiving.waiting
 WHERE due_at <= :now ORDER BY since, source, id LIMIT :limit FOR UPDATE SKIP LOCKED
 """
+_ANYONE_DUE = "SELECT EXISTS (SELECT FROM receiving.waiting WHERE due_at <= :now)"
 # One that waits already is left alone: its row may be held by a worker that tries it, and needs the bins held here.
 _ADD = """
 INSERT INTO receiving.waiting (source, id, kind, digest, request, trace, attempt, tries, since, due_at, deadline)
@@ -113,6 +114,11 @@ def due_waiters(connection: Connection, now: datetime, limit: int) -> list[Waite
         )
         for row in rows
     ]
+
+
+def is_anyone_due(connection: Connection, now: datetime) -> bool:
+    """Whether any movement is to be tried now; a plain read."""
+    return bool(query(connection, _ANYONE_DUE, now=now)[0][0])
 
 
 def add_waiting(connection: Connection, waits: Iterable[tuple[Waiter, Wait]]) -> None:
