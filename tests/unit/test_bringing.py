@@ -324,3 +324,16 @@ def test_a_held_or_recalled_batch_leaves_only_by_scrap_or_into_quarantine(state:
     shop.accepted("material_transfer", moves("cream", 1, target="quarantine", batch="B1"))
     shop.hold("cream", "B1", BatchState.FREE)
     shop.accepted("delivery", goes("cream", 1, batch="B1"))
+
+
+def test_a_transfer_does_not_fill_a_bin_beyond_what_a_message_can_tell() -> None:
+    shop = Shop(item())
+    for warehouse in ("north", "south"):
+        shop.accepted("material_receipt", comes("tea", "600000000000", target=warehouse, rate="0.001"))
+    assert shop.refused("material_transfer", moves("tea", "600000000000")) == [("quantity_too_large", 1)]
+
+
+def test_a_batch_number_that_its_series_makes_too_long_is_refused() -> None:
+    long = item("c" * 130, tracking="batch", batch_series="{item}.-BATCH-.YYYY.-.####")
+    shop = Shop(long)
+    assert shop.refused("material_receipt", comes("c" * 130, 1, rate="1")) == [("batch_too_long", 1)]

@@ -193,3 +193,10 @@ def test_batches_and_serials_are_of_a_known_item() -> None:
 
 def test_nothing_speaks_against_a_source() -> None:
     assert codes(masters.SourceDefined(source="till", mode="fact")) == []
+
+
+def test_a_role_is_played_by_an_account_of_its_kind() -> None:
+    assert codes(accounts("4000", kind=AccountKind.INCOME, stock="4000")) == ["account_of_wrong_kind"]
+    assert codes(accounts("1400", cost_of_goods_sold="1400")) == ["account_of_wrong_kind"]
+    assert codes(accounts("1990", temporary_opening="1990")) == []
+    assert codes(accounts("4900", kind=AccountKind.INCOME, stock_adjustment="4900")) == []

@@ -152,3 +152,8 @@ def test_a_tender_needs_an_account_that_exists() -> None:
 def test_only_a_sale_has_money() -> None:
     assert shop().refused("delivery", sold(), money=money()) == [("money_not_allowed", None)]
     assert shop().accepted("delivery", sold()).allocated.money is None
+
+
+def test_a_kind_of_tender_that_is_no_account_of_the_company_is_refused() -> None:
+    paid = TicketMoney(tenders=[Tender(kind="cahs", amount=Money("10"))])
+    assert shop().refused("sale", sold(net="10"), money=paid) == [("unknown_account", None)]

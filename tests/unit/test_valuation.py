@@ -306,3 +306,23 @@ def test_what_exactly_covers_an_issue_beyond_stock_leaves_nothing() -> None:
 def test_unknown_serials_beyond_stock_leave_at_the_last_rate() -> None:
     entries = played(leg(1, 7, serials=["A"]), leg(-2, serials=["A", "X"]))
     assert (str(entries[-1].value), str(entries[-1].value_after)) == ("-14.00", "-7.00")
+
+
+def test_a_receipt_without_a_rate_takes_the_last_one_that_stock_was_worth_something_at() -> None:
+    check(
+        table("""
+         100     0.40    0.40     100    0.40
+         -99     -      -0.40       1    0.00
+        100000   -     400.00  100001  400.00
+        """)
+    )
+
+
+def test_goods_too_cheap_to_have_a_value_bring_their_rate_along() -> None:
+    receiving = Receiving()
+    movements = [
+        receiving.movement(leg("100", "0.40")),
+        receiving.movement(*transfer("1", "north", "south")),
+        receiving.movement(leg("1000", None, warehouse="south")),
+    ]
+    assert values(movements)[1:] == [["0.00", "0.00"], ["4.00"]]
