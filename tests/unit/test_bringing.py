@@ -337,3 +337,11 @@ def test_a_batch_number_that_its_series_makes_too_long_is_refused() -> None:
     long = item("c" * 130, tracking="batch", batch_series="{item}.-BATCH-.YYYY.-.####")
     shop = Shop(long)
     assert shop.refused("material_receipt", comes("c" * 130, 1, rate="1")) == [("batch_too_long", 1)]
+
+
+@pytest.mark.parametrize("given", [{"serials": "A1-A3"}, {"quantity": 3}])
+def test_all_lines_together_have_no_more_serials_than_a_movement_may_have(given: dict[str, Any]) -> None:
+    shop = Shop(NUMBERED, limits=Limits(serials_in_all=5))
+    lines = [comes("phone", rate="1", **given), comes("phone", rate="1", **given)]
+    assert shop.refused("material_receipt", *lines) == [("too_many_serials", None)]
+    shop.accepted("material_receipt", lines[0])

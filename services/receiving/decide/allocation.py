@@ -16,7 +16,7 @@ from services.receiving.decide.case import Case, Limits, Line, Portion, Request,
 from services.receiving.decide.lines import read_lines
 from services.receiving.decide.moment import moment
 from services.receiving.decide.money import check_size, money_sides
-from services.receiving.decide.series import TooMany, read_serials
+from services.receiving.decide.series import TooMany, count_serials, read_serials
 from services.receiving.decide.stock import NEVER, BinKey, Company, Draft, Stock
 from services.receiving.decide.taking import take
 from shared.contracts.movement import BinStamp, Leg, MoneySides, MovementAllocated, MovementRequested
@@ -106,6 +106,8 @@ def _opened(
 def _last_event(movement: MovementRequested, company: Company, stock: Stock, limits: Limits) -> datetime:
     """The latest event of the bins and serials that a movement names."""
     last = NEVER
+    if sum(count_serials(line.serials or ()) for line in movement.lines) > limits.serials_in_all:
+        return last  # it will be refused
     for line in movement.lines:
         if line.item is None:
             continue

@@ -37,10 +37,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a movement may ask for at most, and how long one waits whose source never said."""
+    """What a line and a movement may ask for at most, and how long one waits whose source never said."""
 
     lines: int = 5_000
     serials: int = 100_000
+    serials_in_all: int = 500_000
     patience: timedelta = timedelta(seconds=60)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from services.receiving.decide.case import Case, Line
-from services.receiving.decide.series import TooMany, read_serials
+from services.receiving.decide.series import TooMany, count_serials, read_serials
 from services.receiving.decide.stock import Item, Warehouse
 from shared.contracts.movement import RequestedLine
 from shared.purposes import Flow, Tracking
@@ -24,8 +24,17 @@ def read_lines(case: Case) -> list[Line]:
         case.refuse("too_many_lines", None, lines=len(requested), limit=case.limits.lines)
         return []
     _check_numbers(case, requested)
-    lines = [_read(case, number, each) for number, each in numbered(requested) if moves_stock(case, each)]
-    return [line for line in lines if line is not None]
+    named = sum(count_serials(each.serials) for each in requested if each.serials is not None)
+    if named > case.limits.serials_in_all:
+        case.refuse("too_many_serials", None, serials=named, limit=case.limits.serials_in_all)
+        return []
+    read = [_read(case, number, each) for number, each in numbered(requested) if moves_stock(case, each)]
+    lines = [line for line in read if line is not None]
+    serials = sum((line.quantity for line in lines if line.item.tracking is Tracking.SERIAL), ZERO)
+    if serials > case.limits.serials_in_all:
+        case.refuse("too_many_serials", None, serials=serials, limit=case.limits.serials_in_all)
+        return []
+    return lines
 
 
 def numbered(requested: Sequence[RequestedLine]) -> list[tuple[int, RequestedLine]]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from services.receiving.decide.accounts import account_of, is_known
 from services.receiving.decide.case import Case
 from services.receiving.decide.lines import numbered
-from services.receiving.decide.series import TooMany, read_serials
+from services.receiving.decide.series import count_serials
 from shared.contracts.movement import AccountAmount, MoneySides, RequestedLine, Tender
 from shared.purposes import Role
 from shared.quantities import ZERO, Money, amount_of, fits
@@ -56,7 +56,7 @@ def _net(case: Case, number: int, line: RequestedLine) -> Decimal:
         return ZERO
     if line.price < ZERO:
         case.refuse("price_negative", number, price=line.price)
-    net = amount_of(_entered(case, line), line.price, case.company.digits)
+    net = amount_of(_entered(line), line.price, case.company.digits)
     check_size(case, number, net)
     return net
 
@@ -67,12 +67,11 @@ def check_size(case: Case, number: int | None, amount: Decimal) -> None:
         case.refuse("amount_too_large", number, amount=amount, limit=AMOUNT_LIMIT)
 
 
-def _entered(case: Case, line: RequestedLine) -> Decimal:
+def _entered(line: RequestedLine) -> Decimal:
     """The quantity that a price is for; of named serials it is their count, and a line of services is one."""
     if line.quantity is not None:
         return line.quantity
-    serials = read_serials(line.serials or (), case.limits.serials)
-    return Decimal(len(serials)) if serials and not isinstance(serials, TooMany) else Decimal(1)
+    return Decimal(count_serials(line.serials or ()) or 1)
 
 
 def _debits(case: Case, due: Decimal) -> list[AccountAmount]:

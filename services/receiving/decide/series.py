@@ -102,6 +102,14 @@ def read_serials(given: Sequence[str] | str, limit: int) -> list[str] | TooMany:
     return found
 
 
+def count_serials(given: Sequence[str] | str) -> int:
+    """How many serials a list or a text names, without writing out its ranges."""
+    if not isinstance(given, str):
+        return len(given)
+    entries = (entry.strip() for entry in re.split(r"[\n,]", given))
+    return sum(len(found[1]) if (found := _range(text)) else 1 for text in entries if text)
+
+
 def _range(text: str) -> tuple[Series, range] | None:
     """An entry as a range: both ends have the same text and as many digits, and the last is not before the first."""
     match = _RANGE.fullmatch(text) if len(text) <= RANGE_LENGTH else None

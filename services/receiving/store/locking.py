@@ -18,7 +18,7 @@ from services.receiving.decide.allocation import company_of
 from services.receiving.decide.case import Limits, Request
 from services.receiving.decide.lines import factor_of
 from services.receiving.decide.moment import business_day
-from services.receiving.decide.series import Series, TooMany, read_serials, series_of
+from services.receiving.decide.series import Series, TooMany, count_serials, read_serials, series_of
 from services.receiving.decide.stock import (
     Batch,
     BatchKey,
@@ -187,11 +187,20 @@ def _needed(stock: Stock, movements: Sequence[MovementRequested], limits: Limits
         company, _ = company_of(movement, stock)
         if company is None or movement.purpose not in PURPOSES:
             continue
-        for line in movement.lines:
-            item = stock.items.get((company.company, line.item or ""))
-            if item is not None:
-                _need(needed, stock, company, movement, line, item, limits)
+        known = [(line, stock.items.get((company.company, line.item or ""))) for line in movement.lines]
+        pairs = [(line, item) for line, item in known if item is not None]
+        if sum((_serials_of(line, item) for line, item in pairs), ZERO) > limits.serials_in_all:
+            continue  # it will be refused: nothing is read for it
+        for line, item in pairs:
+            _need(needed, stock, company, movement, line, item, limits)
     return needed
+
+
+def _serials_of(line: RequestedLine, item: Item) -> Decimal:
+    """How many serials a line is about, as far as that can be said before it is read."""
+    if item.tracking is not Tracking.SERIAL:
+        return ZERO
+    return Decimal(count_serials(line.serials)) if line.serials else _stock_quantity(line, item)
 
 
 def _need(
