@@ -157,3 +157,7 @@ def test_only_a_sale_has_money() -> None:
 def test_a_kind_of_tender_that_is_no_account_of_the_company_is_refused() -> None:
     paid = TicketMoney(tenders=[Tender(kind="cahs", amount=Money("10"))])
     assert shop().refused("sale", sold(net="10"), money=paid) == [("unknown_account", None)]
+
+
+def test_goods_are_not_given_away_on_a_line_that_names_an_account() -> None:
+    assert shop().refused("sale", sold(net="10", account="services")) == [("stock_on_account_line", 1)]

@@ -190,6 +190,7 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("series_too_long", defined(tea(tracking=Tracking.SERIAL, serial_series="S" * 101))),
     ("source_missing", asked("delivery", line("tea", 1))),
     ("source_not_allowed", asked("opening_stock", comes("tea", 1, source="south"))),
+    ("stock_on_account_line", asked("sale", goes("tea", 1, net="1", account="income"))),
     ("target_missing", asked("opening_stock", line("tea", 1, rate="1"))),
     ("target_not_allowed", asked("delivery", goes("tea", 1, target="south"))),
     ("tender_without_account", asked("sale", goes("tea", 1, net="1"), money=_paid(Tender(amount=Money("1"))))),

@@ -13,7 +13,7 @@ from services.receiving.decide.accounts import booked_accounts
 from services.receiving.decide.bringing import arrive, bring
 from services.receiving.decide.cancelling import CANCELLATION, refusal_of_cancellation, refusal_of_original
 from services.receiving.decide.case import Case, Limits, Line, Portion, Request, SerialEvent
-from services.receiving.decide.lines import read_lines
+from services.receiving.decide.lines import moves_stock, read_lines
 from services.receiving.decide.moment import moment
 from services.receiving.decide.money import check_size, money_sides
 from services.receiving.decide.series import TooMany, count_serials, read_serials
@@ -183,6 +183,8 @@ def _refuse_unsupported(case: Case) -> None:
     for place, line in enumerate(movement.lines, 1):
         if line.scan is not None:
             case.refuse("scan_unsupported", line.line or place, scan=line.scan)
+        if not moves_stock(case, line) and (line.source or line.target or line.serials or line.batch):
+            case.refuse("stock_on_account_line", line.line or place, account=line.account)
 
 
 def _bring(case: Case, line: Line) -> list[Portion]:
