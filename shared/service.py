@@ -114,7 +114,7 @@ GiveUp = Callable[[Input, Exception, Connection], None]
 class Service:
     """A worker service: its name is that of its queue and of its schema.
 
-    `sweeps` are steps that run when a worker starts and every few seconds: they repair what a crash left half done.
+    `sweeps` are steps that run when a worker starts and every second: they repair what a crash left half done.
     `prefetch` is how many messages a worker holds; those between services are frames of many movements. Messages of
     more than `message_limit` bytes are parked: that is for the gate, what was accepted there is always taken. An input
     that cannot be worked on even alone is parked, unless the service has its own way to `give_up`. `replay` is the step

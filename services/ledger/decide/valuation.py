@@ -161,7 +161,7 @@ def _method(leg: Leg) -> str:
     return leg.method if leg.tracking is Tracking.NONE else leg.tracking
 
 
-def _add_layer(stock: Stock, quantity: Decimal, worth: Decimal, costs: Costs) -> None:  # noqa: ARG001 - as all methods
+def _add_layer(stock: Stock, quantity: Decimal, worth: Decimal, _costs: Costs) -> None:
     """A new newest layer; one at the newest layer's rate joins it."""
     layers = stock.layers
     rate = rate_of(worth, quantity)
@@ -171,11 +171,11 @@ def _add_layer(stock: Stock, quantity: Decimal, worth: Decimal, costs: Costs) ->
     layers.append(Layer(quantity, worth, rate))
 
 
-def _take_oldest(stock: Stock, quantity: Decimal, serials: Sequence[str]) -> tuple[Decimal, Costs]:  # noqa: ARG001
+def _take_oldest(stock: Stock, quantity: Decimal, _serials: Sequence[str]) -> tuple[Decimal, Costs]:
     return _take_layers(quantity, stock.layers.popleft, stock.layers.appendleft), {}
 
 
-def _take_newest(stock: Stock, quantity: Decimal, serials: Sequence[str]) -> tuple[Decimal, Costs]:  # noqa: ARG001
+def _take_newest(stock: Stock, quantity: Decimal, _serials: Sequence[str]) -> tuple[Decimal, Costs]:
     return _take_layers(quantity, stock.layers.pop, stock.layers.append), {}
 
 
@@ -198,11 +198,11 @@ def _keep_no_account(stock: Stock, quantity: Decimal, worth: Decimal, costs: Cos
     """An average needs no more than quantity and worth."""
 
 
-def _take_average(stock: Stock, quantity: Decimal, serials: Sequence[str]) -> tuple[Decimal, Costs]:  # noqa: ARG001
+def _take_average(stock: Stock, quantity: Decimal, _serials: Sequence[str]) -> tuple[Decimal, Costs]:
     return share_of(stock.worth, quantity, stock.quantity), {}
 
 
-def _add_serials(stock: Stock, quantity: Decimal, worth: Decimal, costs: Costs) -> None:  # noqa: ARG001
+def _add_serials(stock: Stock, _quantity: Decimal, _worth: Decimal, costs: Costs) -> None:
     stock.costs.update(costs)
 
 

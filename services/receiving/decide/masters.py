@@ -22,7 +22,7 @@ SERIES_LENGTH = 100
 class Known:
     """What is known when definitions are judged; the accepted ones are added as they come.
 
-    `items_moved` are items, and `bins_moved` warehouses, that have stock entries.
+    `items_moved` are items, and `warehouses_moved` warehouses, that have stock entries.
     """
 
     companies: dict[str, Company] = field(default_factory=dict)

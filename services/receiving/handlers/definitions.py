@@ -61,11 +61,11 @@ def define(inputs: Sequence[Input], connection: Connection, gate: Gate) -> Settl
         identifier, value = each.value
         asked.setdefault((each.source, identifier), (newcomer(each, identifier, _digest(value), now), value))
     answered = inbox.answered_definitions(connection, asked)
+    waits = waiting.waiting_digests(connection, asked)
     known_digests = {key: first.digest for key, (first, _) in asked.items()}
-    known_digests |= waiting.waiting_digests(connection, asked) | {key: each.digest for key, each in answered.items()}
+    known_digests |= waits | {key: each.digest for key, each in answered.items()}
     conflicts = [conflict(each, _key(each)) for each in inputs if _digest(each.value[1]) != known_digests[_key(each)]]
     park(connection, NAME, conflicts)
-    waits = waiting.waiting_digests(connection, asked)
     settled = _judge(connection, [each for key, each in asked.items() if key not in {*answered, *waits}], gate, now)
     told = [_output(*key, each.outcome, accepted=each.accepted) for key, each in answered.items()]
     return told_again(settled, told, len(answered), len(conflicts))
