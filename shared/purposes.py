@@ -99,11 +99,22 @@ class BatchState(StrEnum):
 
 
 class Flow(StrEnum):
-    """What a purpose does to stock."""
+    """What a purpose does to stock: the algorithm that allocates, values and books it.
+
+    `IN` and `OUT` bring in and take out; `MOVE` does both, at the same value; `MAKE` consumes some goods and produces
+    others. `COME_BACK` and `SEND_BACK` undo a part of an earlier movement. `COUNT` asserts what stands in a bin.
+    `LAND` and `WRITE_DOWN` change values only: of what a receipt brought, of what stands in a bin.
+    """
 
     IN = "in"
     OUT = "out"
     MOVE = "move"
+    MAKE = "make"
+    COME_BACK = "come_back"
+    SEND_BACK = "send_back"
+    COUNT = "count"
+    LAND = "land"
+    WRITE_DOWN = "write_down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +122,8 @@ class Purpose:
     """One row of the table.
 
     `debit` and `credit` are the roles that an entry of positive amount books to; of the two, the one that is not
-    `Role.STOCK` is the counter side. `takes_difference` lets a movement name another account for the counter side.
+    `Role.STOCK` is the counter side; `gap` is what its value may lack or have over goes to. `against` are the purposes
+    of the movements that it may name. `takes_difference` lets a movement name another account for the counter side.
     """
 
     name: str
@@ -125,18 +137,29 @@ class Purpose:
     takes_expired: bool = True
     takes_held: bool = False
     brings_expired: bool = True
+    takes_costs: bool = False
     has_money: bool = False
+    against: tuple[str, ...] = ()
+    gap: Role = Role.STOCK_ADJUSTMENT
 
     @property
     def counter(self) -> Role:
         """The role on the other side of stock; for a transfer that is stock again."""
         return self.credit if self.debit is Role.STOCK else self.debit
 
+    @property
+    def true_up(self) -> Role:
+        """The role that bears the difference when what was issued beyond stock is covered at another rate."""
+        return self.gap if self.flow is Flow.SEND_BACK or self.counter is Role.STOCK else self.counter
+
+
+_RECEIPTS = ("purchase_receipt", "material_receipt", "opening_stock")
+_TO_CUSTOMERS = ("delivery", "sale")
 
 PURPOSES: dict[str, Purpose] = {
     purpose.name: purpose
     for purpose in (
-        Purpose("opening_stock", Flow.IN, Role.STOCK, Role.TEMPORARY_OPENING),
+        Purpose("opening_stock", Flow.IN, Role.STOCK, Role.TEMPORARY_OPENING, takes_costs=True),
         Purpose(
             "material_receipt",
             Flow.IN,
@@ -144,6 +167,7 @@ PURPOSES: dict[str, Purpose] = {
             Role.STOCK_ADJUSTMENT,
             takes_difference=True,
             brings_expired=False,
+            takes_costs=True,
         ),
         Purpose(
             "purchase_receipt",
@@ -152,6 +176,17 @@ PURPOSES: dict[str, Purpose] = {
             Role.STOCK_RECEIVED_NOT_BILLED,
             from_supplier=True,
             brings_expired=False,
+            takes_costs=True,
+        ),
+        Purpose(
+            "purchase_return",
+            Flow.SEND_BACK,
+            Role.STOCK_RECEIVED_NOT_BILLED,
+            Role.STOCK,
+            serial_status=SerialStatus.RETURNED_TO_SUPPLIER,
+            takes_held=True,
+            against=("purchase_receipt",),
+            gap=Role.COST_OF_GOODS_SOLD,
         ),
         Purpose(
             "material_issue",
@@ -169,6 +204,7 @@ PURPOSES: dict[str, Purpose] = {
             serial_status=SerialStatus.SCRAPPED,
             takes_held=True,
         ),
+        Purpose("write_down", Flow.WRITE_DOWN, Role.WRITE_OFF, Role.STOCK),
         Purpose(
             "delivery",
             Flow.OUT,
@@ -187,7 +223,45 @@ PURPOSES: dict[str, Purpose] = {
             to_customer=True,
             takes_expired=False,
             has_money=True,
+            against=_TO_CUSTOMERS,
         ),
-        Purpose("material_transfer", Flow.MOVE, Role.STOCK, Role.STOCK),
+        Purpose(
+            "sales_return",
+            Flow.COME_BACK,
+            Role.STOCK,
+            Role.COST_OF_GOODS_SOLD,
+            has_money=True,
+            against=_TO_CUSTOMERS,
+        ),
+        Purpose("material_transfer", Flow.MOVE, Role.STOCK, Role.STOCK, takes_costs=True),
+        *(
+            Purpose(
+                name,
+                Flow.MAKE,
+                Role.STOCK,
+                Role.STOCK,
+                serial_status=SerialStatus.CONSUMED,
+                takes_expired=False,
+                brings_expired=False,
+                takes_costs=True,
+            )
+            for name in ("manufacture", "repack")
+        ),
+        Purpose(
+            "reconciliation",
+            Flow.COUNT,
+            Role.STOCK,
+            Role.STOCK_ADJUSTMENT,
+            takes_difference=True,
+            serial_status=SerialStatus.MISSING,
+        ),
+        Purpose(
+            "landed_cost",
+            Flow.LAND,
+            Role.STOCK,
+            Role.EXPENSES_IN_VALUATION,
+            takes_costs=True,
+            against=_RECEIPTS,
+        ),
     )
 }

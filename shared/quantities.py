@@ -7,6 +7,7 @@ for any value that can be decoded.
 """
 
 import re
+from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Self
 
@@ -108,6 +109,20 @@ def rate_of(amount: Decimal, quantity: Decimal) -> Decimal:
 def worth_of(quantity: Decimal, rate: Decimal) -> Decimal:
     """Quantity times rate to 9 places."""
     return to_places(_WIDE.multiply(quantity, rate), RATE_PLACES)
+
+
+def spread(amount: Decimal, weights: Sequence[Decimal], digits: int) -> list[Decimal]:
+    """An amount of money in parts by weights (none below zero): each rounded, the last with a weight takes the rest.
+
+    Without any weight all of it goes to the last. `weights` is not empty.
+    """
+    total = sum(weights, ZERO)
+    if not total:
+        return [*[ZERO] * (len(weights) - 1), amount]
+    last = max(place for place, weight in enumerate(weights) if weight)
+    parts = [to_money(_WIDE.divide(_WIDE.multiply(amount, weight), total), digits) for weight in weights]
+    parts[last] = amount - sum(parts[:last], ZERO)
+    return parts
 
 
 def plain(value: Decimal) -> str:

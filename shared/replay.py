@@ -44,7 +44,8 @@ SELECT began_at, source, id, since + make_interval(secs => :grace) AS until FROM
 _PAGE = """
 SELECT stored.source, stored.id, stored.recorded_at < :until AS counts,
     CASE WHEN own.id IS NULL AND NOT EXISTS (
-        SELECT FROM {schema}.parked WHERE (parked.source, parked.id) = (stored.source, stored.id)
+        SELECT FROM {schema}.parked
+        WHERE (parked.source, parked.id, parked.kind) = (stored.source, stored.id, :kind)
     ) THEN stored.body END AS body
 FROM (
     SELECT source, id, recorded_at, {column} AS body FROM {view}
@@ -117,7 +118,7 @@ def _look(replay: Replay, left: int, connection: Connection) -> Handled:
         return Handled()
     (current,) = rounds
     at = {"source": current.source, "id": current.id}
-    rows = query(connection, _sql(_PAGE, replay), **at, until=current.until, page=PAGE)
+    rows = query(connection, _sql(_PAGE, replay), **at, until=current.until, page=PAGE, kind=replay.kind)
     start = (current.source, current.id)
     if not rows:
         return _end(replay, current, connection)

@@ -58,6 +58,7 @@ class Result(StrEnum):
     RELEASED = "released"
     PARKED = "parked"
     STUCK = "stuck"
+    TRIED = "tried"
 
 
 class Level(StrEnum):

@@ -11,18 +11,20 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Engine
 
 from services.ledger.decide.posting import State, batches_of, post, stamps_of
+from services.ledger.decide.state import landed_layers_of, originals_of
 from services.ledger.decide.valuation import Stock
 from services.ledger.handlers import post_allocated
 from shared.contracts.codec import write
-from shared.contracts.movement import BinStamp, Leg, MovementAllocated
+from shared.contracts.movement import AllocatedCost, BinStamp, Leg, MovementAllocated
 from shared.contracts.registry import MOVEMENT_ALLOCATED
 from shared.contracts.stock import MovementPosted
 from shared.db import query, transaction
+from shared.identity import derived_id
 from shared.outbox import remove
 from shared.purposes import Method, Role, Tracking
 from shared.quantities import Money, Quantity, Rate
@@ -48,6 +50,10 @@ def leg(
     line: int = 1,
     standard_rate: Number | None = None,
     arrives_from: int | None = None,
+    share: Number | None = None,
+    original: str | None = None,
+    counted: Number | None = None,
+    rate: Number | None = None,
 ) -> Leg:
     """One leg: below zero it leaves. A batch or serials say how the item is tracked."""
     tracking = Tracking.SERIAL if serials else Tracking.BATCH if batch else Tracking.NONE
@@ -61,6 +67,10 @@ def leg(
         amount=None if amount is None else Money(amount),
         standard_rate=None if standard_rate is None else Rate(standard_rate),
         arrives_from=arrives_from,
+        share=None if share is None else Quantity(share),
+        original=original,
+        counted=None if counted is None else Quantity(counted),
+        rate=None if rate is None else Rate(rate),
         tracking=tracking,
         method=method,
         stock_account=f"stock {warehouse}",
@@ -93,7 +103,11 @@ class Receiving:
         self._count = 0
 
     def movement(
-        self, *legs: Leg, purpose: str = "material_receipt", also: Sequence[tuple[str, str]] = ()
+        self,
+        *legs: Leg,
+        purpose: str = "material_receipt",
+        also: Sequence[tuple[str, str]] = (),
+        costs: Sequence[AllocatedCost] = (),
     ) -> MovementAllocated:
         """The next movement; `also` are bins (item, warehouse) in which it only takes a stamp."""
         self._count += 1
@@ -114,7 +128,18 @@ class Receiving:
             stamps=[BinStamp(item=item, warehouse=place, stamp=self._stamps[item, place]) for item, place in bins],
             legs=list(legs),
             accounts=ACCOUNTS,
+            additional_costs=list(costs),
         )
+
+
+def entry_of(movement: MovementAllocated, place: int = 0) -> str:
+    """The id of the ledger entry of a movement's leg."""
+    return str(derived_id(movement.recorded_at, movement.source, movement.id, str(place)))
+
+
+def cost(amount: Number, spread: Literal["amount", "quantity", "share"] = "amount") -> AllocatedCost:
+    """An additional cost."""
+    return AllocatedCost(account="expenses_in_valuation", amount=Money(amount), spread=spread)
 
 
 def join(receiving: Receiving) -> list[MovementAllocated]:
@@ -138,11 +163,17 @@ def chain(receiving: Receiving) -> list[MovementAllocated]:
 
 
 def empty_ledger(movements: Iterable[MovementAllocated]) -> State:
-    """The bins and batches of these movements, before any of them."""
+    """The bins and batches of these movements, and what they name, before any of them."""
     known = list(movements)
     bins = {key for each in known for key in stamps_of(each)}
     batches = {key for each in known for key in batches_of(each)}
-    return State(dict.fromkeys(bins, 0), {key: Stock() for key in bins}, {key: Stock() for key in batches})
+    return State(
+        dict.fromkeys(bins, 0),
+        {key: Stock() for key in bins},
+        {key: Stock() for key in batches},
+        dict.fromkeys(entry for each in known for entry in originals_of(each)),
+        {key: [] for each in known for key, _ in landed_layers_of(each)},
+    )
 
 
 def posted(movements: Sequence[MovementAllocated]) -> list[MovementPosted]:

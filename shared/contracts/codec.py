@@ -17,6 +17,7 @@ TEXT_LIMIT = 1_000
 
 Text = Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=140)]
+Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 SourceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 

@@ -2,8 +2,7 @@
 
 from datetime import date
 
-from shared.contracts.codec import Code, Contract, SourceName, Text, Time
-from shared.contracts.movement import Identifier
+from shared.contracts.codec import Code, Contract, Identifier, SourceName, Text, Time
 from shared.quantities import Money
 
 

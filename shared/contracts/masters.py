@@ -59,8 +59,8 @@ class AccountsDefined(Contract, frozen=True, kw_only=True):
 class SourceDefined(Contract, frozen=True, kw_only=True):
     """An upstream system: whether it may be refused (`request`) or tells what has happened (`fact`).
 
-    `mode` is `request` where it may be refused, `fact` where it tells what has happened. `patience` is how long
-    (seconds) its movements may wait for what they need.
+    `mode` is `request` where it may be refused, `fact` where it tells what has happened: then it is never refused for
+    want of untracked goods. `patience` is how long (seconds) its movements may wait for what they need.
     """
 
     source: SourceName
@@ -75,8 +75,9 @@ class ItemDefined(Contract, frozen=True, kw_only=True):
     make the numbers of what comes in without one, like `TEA-.YYYY.-.####`. `create_batches_on_receipt` lets a receipt
     name a batch that was never defined. `standard_rate` stands in where no other rate is known. `shelf_life_days` runs
     from making to expiry. `warranty_days` runs from delivery. `pick` is the order in which units leave where a line
-    names none. `allow_negative_stock` is for untracked items only. `reuse_serials` lets a serial that left come in
-    again. `disabled` refuses every movement of the item. `gtin` is the number of its bar code.
+    names none. `allow_negative_stock` lets more leave than is there, of untracked items. `reuse_serials` lets a serial
+    that left come in again. `disabled` refuses every movement of the item but returns. `gtin` is the number of its bar
+    code.
     """
 
     company: Code

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from shared.contracts.codec import Code, Contract, SourceName, Text, Time
+from shared.contracts.codec import Code, Contract, Identifier, SourceName, Text, Time
+from shared.contracts.outcome import OutcomeAccepted
 from shared.purposes import Method, Role, Tracking
 from shared.quantities import Money, Quantity, Rate
 
@@ -13,8 +14,6 @@ LINES_LIMIT = 5_000
 SERIALS_LIMIT = 100_000
 MOVEMENTS_LIMIT = 1_000
 MESSAGE_LIMIT = 16 * 1024 * 1024
-
-Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Reference(Contract, frozen=True, kw_only=True):
@@ -27,8 +26,9 @@ class Reference(Contract, frozen=True, kw_only=True):
 class AdditionalCost(Contract, frozen=True, kw_only=True):
     """A cost that is added to the value of what comes in, spread over the lines.
 
-    `account` is credited; by default that of the role `expenses_in_valuation`. `spread` says in proportion to what: the
-    lines' amounts, quantities or shares.
+    `amount` is below zero only for a landed cost. `account` is credited; by default that of the role
+    `expenses_in_valuation`. `spread` says in proportion to what: the lines' amounts, quantities or shares; each line's
+    part is rounded, and the last line takes the rest.
     """
 
     amount: Money
@@ -39,7 +39,8 @@ class AdditionalCost(Contract, frozen=True, kw_only=True):
 class Tender(Contract, frozen=True, kw_only=True):
     """How a sale was paid: an account, or a kind of tender (`cash`, `card`) that names one.
 
-    `account` is debited. `kind` is the code of the account that is, where `account` is left out.
+    `account` is debited, or credited where it pays back. `kind` is the code of the account that is, where `account` is
+    left out.
     """
 
     account: Code | None = None
@@ -48,9 +49,11 @@ class Tender(Contract, frozen=True, kw_only=True):
 
 
 class TicketMoney(Contract, frozen=True, kw_only=True):
-    """The money side of a sale as a whole: what was tendered, and the cash rounding (given away where positive).
+    """The money side of a sale, or of what is returned of one: what was tendered, and the cash rounding.
 
-    `tenders` and `rounding` together are the sum of the lines' net and tax; without `tenders` the customer owes it.
+    `tenders` and `rounding` together are the sum of the lines' net and tax, less those of lines that come back; below
+    zero where more comes back than is sold. `tenders` of a sales return are what is paid back, above zero. `tenders`
+    left out, the customer owes that sum, or is owed it. `rounding` is given away where positive.
     """
 
     tenders: list[Tender] = []
@@ -69,18 +72,26 @@ class Tax(Contract, frozen=True, kw_only=True):
 
 
 class RequestedLine(Contract, frozen=True, kw_only=True):
-    """One line of a movement. `serials` is a list, or a text with one per line, commas, and ranges (`A001-A050`).
+    """One line of a movement.
 
     `line` is its number, by default its place from 1. `scan` is a scanned code instead of the fields that it holds.
-    `quantity` is counted in `unit`; of named serials it may be left out. `unit` is one of the item's, by default its
-    stock unit. `source` is the warehouse that goods leave. `target` is the warehouse where they arrive. `rate` is money
-    per `unit` of what comes in, by default the last one known. `allow_zero_rate` takes a rate of 0 as meant. `batch`
-    left out is picked where goods leave, and made by the item's series where they come in. `manufactured_on`,
-    `expires_on` and `supplier_batch` describe a batch that this line makes. `attributes` are kept with the batch or the
-    serials that it brings. `against_line` is the line of the movement named in `against`. `scrap` marks what making
-    leaves over. `share` is the line's part where costs are spread by shares. `price` is the price per `unit` of a sale,
-    used where `net` is left out. `net` is the line's income without tax. `tax` comes on top of `net`. `account` of a
-    sale's line without stock (a service, a bag) is credited with `net`.
+    `quantity` is counted in `unit`; of named serials it may be left out, and a write-down has none. `unit` is one of
+    the item's, by default its stock unit. `source` is the warehouse that goods leave, or where they are written down;
+    what is sent back to a supplier leaves by default where it came in. `target` is the warehouse where goods arrive (a
+    sale's line that has one comes back), or where they were counted; what is returned goes by default to where it left.
+    `rate` is money per `unit`: of what comes in, by default the last one known; of what was counted, by default the
+    average before; of what is written down, what a unit is worth at most from then on. `allow_zero_rate` takes a rate
+    of 0 as meant. `serials` is a list, or a text with one per line, commas, and ranges (`A001-A050`); of a count they
+    are all that stand there. `batch` left out is picked where goods leave, and made by the item's series where they
+    come in; a count of an item's batches names each. `manufactured_on`, `expires_on` and `supplier_batch` describe a
+    batch that this line makes. `attributes` are kept with the batch or the serials that it brings. `against_line` is a
+    line of the movement named in `against`; left out, its lines of the item are taken in their order; a landed cost
+    that names any concerns those alone. `scrap` marks what making leaves over: it is worth its `rate`, and takes no
+    share. `share` is the line's part where costs are spread by shares; of what is made also its part of what was
+    consumed, by default its quantity. `price` is the price per `unit` of a sale, used where `net` is left out. `net` is
+    the line's income without tax; what is returned of a sale may leave it out, with `price` and `tax`, and then gives
+    back its part of the sale's. `tax` comes on top of `net`. `account` of a sale's line without stock (a service, a
+    bag) is credited with `net`.
     """
 
     line: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
@@ -110,11 +121,12 @@ class RequestedLine(Contract, frozen=True, kw_only=True):
 class MovementRequested(Contract, frozen=True, kw_only=True):
     """One business document. `id` and the source of its event name it for ever.
 
-    `company` is by default that of its warehouses. `posting_at` is when it happened. `against` is the movement that
-    this one returns, corrects or cancels. `opening` marks a count with which the books begin. `difference_account` is
-    booked instead of the purpose's own account for the side that is not stock. `dry_run` tries the movement without
-    effect. `additional_costs` are added to the value of what comes in. `money` is how a sale was paid. `lines` are what
-    moves; there is at least one.
+    `company` is by default that of its warehouses, or of the movement that it names. `posting_at` is when it happened.
+    `against` is the movement that this one returns, revalues or cancels. `opening` marks a count with which the books
+    begin, of untracked items. `difference_account` is booked instead of the purpose's own account for the side that is
+    not stock. `dry_run` tries the movement without effect: the answer is `outcome.tried`, or `outcome.rejected`.
+    `additional_costs` are added to the value of what comes in. `money` is how a sale was paid, or what was paid back.
+    `lines` are what moves; only a landed cost can do without any.
     """
 
     id: Identifier
@@ -147,11 +159,16 @@ class BinStamp(Contract, frozen=True, kw_only=True):
 class Leg(Contract, frozen=True, kw_only=True):
     """One change of stock: part of a line, in one bin and of one batch.
 
-    `quantity` is signed, in stock units. What comes in from outside has an `amount` (in the company's currency), or
-    none, and then takes the last rate known in the bin, else `standard_rate`. What arrives from another bin names in
-    `arrives_from` the place (from 0) of the leaving leg, which stands earlier in the movement's `legs` and has the same
-    quantity with the other sign. The legs of one movement stand in the order in which they are posted: all that leaves
-    before all that arrives.
+    `quantity` is signed, in stock units; zero where only the value changes. `amount` is what goods are worth that come
+    in from outside or were counted. `standard_rate` values those without an amount, and what leaves beyond stock, where
+    the bin knows no last rate. `arrives_from` is the place (from 0) of the leg by which goods left another bin: it
+    stands earlier in the movement's `legs` and has the same quantity with the other sign. `share` of what is made is
+    its part of what was consumed; of any other leg, its part of additional costs that are spread by shares. `original`
+    is the ledger entry by which left or came what comes back, is sent back or is revalued. `counted` is how much stands
+    there from then on: all in the bin, all of the batch there, or the whole set of serials. `rate` is what a stock unit
+    of what is written down is worth at most.
+
+    The legs of one movement stand in the order in which they are posted: all that leaves before all that arrives.
     """
 
     line: int
@@ -163,9 +180,31 @@ class Leg(Contract, frozen=True, kw_only=True):
     amount: Money | None = None
     standard_rate: Rate | None = None
     arrives_from: int | None = None
+    share: Quantity | None = None
+    original: str | None = None
+    counted: Quantity | None = None
+    rate: Rate | None = None
     tracking: Tracking = Tracking.NONE
     method: Method = Method.FIFO
     stock_account: Code
+
+
+class AllocatedCost(Contract, frozen=True, kw_only=True):
+    """An additional cost with its account resolved.
+
+    `spread` is in proportion to what it is spread over the legs that come in.
+    """
+
+    account: Code
+    amount: Money
+    spread: Literal["amount", "quantity", "share"] = "amount"
+
+
+class MovementName(Contract, frozen=True, kw_only=True):
+    """What names a movement for ever: its source, and its id there."""
+
+    source: SourceName
+    id: Identifier
 
 
 class AccountAmount(Contract, frozen=True, kw_only=True):
@@ -184,12 +223,14 @@ class MoneySides(Contract, frozen=True, kw_only=True):
 
 
 class MovementAllocated(Contract, frozen=True, kw_only=True):
-    """A movement that was accepted: everything that ledger and accounting need, so that a replay gives the same.
+    """A movement that was accepted or, as `trial.allocated`, only tried: all that ledger and accounting need.
 
-    `accounts` holds the account of each role that its purpose books to (the movement's difference account already in
-    place of the role's own) and always that of `stock_adjustment`; the stock accounts stand on the legs. `effective_at`
-    orders and values, `posting_date` is its day in the company's time zone, `recorded_at` is when it was accepted.
-    `digits` is the number of decimal places of the currency.
+    A replay of it gives the same. `accounts` holds the account of each role that its purpose books to (the movement's
+    difference account already in place of the role's own) and always that of `stock_adjustment`; the stock accounts
+    stand on the legs. `effective_at` orders and values, `posting_date` is its day in the company's time zone,
+    `recorded_at` is when it was accepted. `digits` is the number of decimal places of the currency. `against` is the
+    movement that it returns or revalues. `additional_costs` are spread over what comes in. `trial` is what the source
+    of a dry run would be told; nothing but a dry run has one.
     """
 
     source: SourceName
@@ -209,8 +250,11 @@ class MovementAllocated(Contract, frozen=True, kw_only=True):
     customer: Text | None = None
     supplier: Text | None = None
     recipient: Text | None = None
+    against: MovementName | None = None
     stamps: list[BinStamp]
     legs: list[Leg]
     accounts: dict[Role, Code]
+    additional_costs: list[AllocatedCost] = []
     money: MoneySides | None = None
+    trial: OutcomeAccepted | None = None
     trace: str | None = None

@@ -1,12 +1,13 @@
 """Which struct an event's type carries, and where events of that type are published.
 
-A message is one struct, one line here and one handler.
+A message is one struct, one line here and one handler. A dry run travels in the same structs as a fact, but under types
+of its own (`trial.*`), which only the services hear: nobody can take it for something that happened.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.contracts import journal, masters, movement, outcome, stock
+from shared.contracts import journal, masters, movement, outcome, stock, trial
 from shared.contracts.codec import Contract
 
 
@@ -31,9 +32,12 @@ class Route:
 MOVEMENT_REQUESTED = "movement.requested.v1"
 MOVEMENT_ALLOCATED = "movement.allocated.v1"
 MOVEMENT_POSTED = "movement.posted.v1"
+TRIAL_ALLOCATED = "trial.allocated.v1"
+TRIAL_POSTED = "trial.posted.v1"
 JOURNAL_POSTED = "journal.posted.v1"
 OUTCOME_ACCEPTED = "outcome.accepted.v1"
 OUTCOME_REJECTED = "outcome.rejected.v1"
+OUTCOME_TRIED = "outcome.tried.v1"
 
 MASTERS: dict[str, type[masters.Master]] = {
     "company.defined.v1": masters.CompanyDefined,
@@ -52,9 +56,12 @@ STRUCTS: dict[str, type[Contract]] = {
     MOVEMENT_REQUESTED: movement.MovementRequested,
     MOVEMENT_ALLOCATED: movement.MovementAllocated,
     MOVEMENT_POSTED: stock.MovementPosted,
+    TRIAL_ALLOCATED: movement.MovementAllocated,
+    TRIAL_POSTED: stock.MovementPosted,
     JOURNAL_POSTED: journal.JournalPosted,
     OUTCOME_ACCEPTED: outcome.OutcomeAccepted,
     OUTCOME_REJECTED: outcome.OutcomeRejected,
+    OUTCOME_TRIED: trial.OutcomeTried,
 }
 
 ROUTES: dict[str, tuple[Route, ...]] = {
@@ -63,8 +70,11 @@ ROUTES: dict[str, tuple[Route, ...]] = {
         Route(Exchange.WORK, "accounting", mandatory=True),
         Route(Exchange.EVENTS, MOVEMENT_POSTED),
     ),
+    TRIAL_ALLOCATED: (Route(Exchange.WORK, "ledger", mandatory=True),),
+    TRIAL_POSTED: (Route(Exchange.WORK, "accounting", mandatory=True),),
     JOURNAL_POSTED: (Route(Exchange.EVENTS, JOURNAL_POSTED),),
     OUTCOME_ACCEPTED: (Route(Exchange.EVENTS, OUTCOME_ACCEPTED, by_source=True),),
     OUTCOME_REJECTED: (Route(Exchange.EVENTS, OUTCOME_REJECTED, by_source=True),),
+    OUTCOME_TRIED: (Route(Exchange.EVENTS, OUTCOME_TRIED, by_source=True),),
 }
 """What the services publish; an upstream publishes to the intake, with the event's type as its routing key."""

@@ -2,8 +2,9 @@
 
 from datetime import date
 
-from shared.contracts.codec import Code, Contract, SourceName, Text, Time
-from shared.contracts.movement import Identifier, MoneySides
+from shared.contracts.codec import Code, Contract, Identifier, SourceName, Text, Time
+from shared.contracts.movement import AccountAmount, MoneySides
+from shared.contracts.outcome import OutcomeAccepted
 from shared.purposes import Role
 from shared.quantities import Money, Quantity
 
@@ -11,8 +12,11 @@ from shared.quantities import Money, Quantity
 class PostedEntry(Contract, frozen=True, kw_only=True):
     """A stock ledger entry: the change of quantity and value in one bin, and what stands there after it.
 
-    `arrives_from` is the place (from 0) in `entries` of the entry from whose bin this one arrived. `value` is the
-    change of the bin's rounded value.
+    `quantity` is below zero where goods leave, and zero where only the value changes. `value` is the change of the
+    bin's rounded value. `arrives_from` is the place (from 0) in `entries` of the entry from whose bin this one arrived.
+    `booked` are the parts of the value that go to other accounts than the purpose's own: additional costs, what a
+    return lacks, the truing up of what was issued beyond stock; an amount above zero is credited there. `original` is
+    the entry that this one returns, sends back or, without quantity, corrects.
     """
 
     entry: str
@@ -27,11 +31,17 @@ class PostedEntry(Contract, frozen=True, kw_only=True):
     quantity_after: Quantity
     value_after: Money
     arrives_from: int | None = None
+    booked: list[AccountAmount] = []
+    original: str | None = None
     stock_account: Code
 
 
 class MovementPosted(Contract, frozen=True, kw_only=True):
-    """A movement in the stock ledger: its entries in the order in which they were posted, and what to book."""
+    """A movement in the stock ledger or, as `trial.posted`, only tried: its entries, and what to book.
+
+    `entries` stand in the order in which they were posted. `trial` is what the source of a dry run would be told;
+    nothing but a dry run has one.
+    """
 
     source: SourceName
     id: Identifier
@@ -49,4 +59,5 @@ class MovementPosted(Contract, frozen=True, kw_only=True):
     entries: list[PostedEntry]
     accounts: dict[Role, Code]
     money: MoneySides | None = None
+    trial: OutcomeAccepted | None = None
     trace: str | None = None

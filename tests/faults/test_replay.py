@@ -198,8 +198,7 @@ def spoiled(service: Service, *names: str) -> Service:
 
     handlers = {kind: Handler(each.read, partial(work, each)) for kind, each in service.handlers.items()}
     settings = {LEDGER: ledger.REPLAY, ACCOUNTING: accounting.REPLAY}[service.name]
-    (handler,) = handlers.values()
-    resumed = replay.sweep(replay.Replay(*_fields(settings)[:4], handler, settings.give_up))
+    resumed = replay.sweep(replay.Replay(*_fields(settings), handlers[settings.kind], settings.give_up))
     return Service(service.name, handlers, (resumed,))
 
 

@@ -29,9 +29,8 @@ from shared.broker import (
     connect,
 )
 from shared.broker.topology import DELIVERY_LIMIT, EVENTS, WORK
-from shared.contracts.codec import Contract, SourceName, decoder, read, write
+from shared.contracts.codec import Contract, Identifier, SourceName, decoder, read, write
 from shared.contracts.envelope import frame, raw_movements, read_envelope, write_event
-from shared.contracts.movement import Identifier
 from shared.contracts.registry import JOURNAL_POSTED, OUTCOME_ACCEPTED
 from shared.db import columns, copy, open_engine, query, run, transaction
 from shared.errors import Fatal

@@ -1,11 +1,12 @@
 """Reading messages strictly: what is refused, with which words, and what may be spelled in several ways.
 
-The files in tests/contracts/ are messages as they were once sent. They must be read for ever: one is added for a new
-type, or when a message gains a field; none is ever changed.
+The files in tests/contracts/ are messages as they were once sent, each named after its type and, where a type has
+several, after what it tells. They must be read for ever: one is added for a new type, or when a message gains a field;
+none is ever changed.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.codec import Malformed, SourceName, decoder, digest, read, write
+from shared.contracts.codec import Contract, Malformed, SourceName, decoder, digest, read, write
 from shared.contracts.envelope import Envelope, raw_movements, read_envelope, write_event
 from shared.contracts.movement import MovementRequested, RequestedLine
-from shared.contracts.registry import MOVEMENT_REQUESTED, STRUCTS
+from shared.contracts.registry import MOVEMENT_REQUESTED, ROUTES, STRUCTS, Exchange
 from shared.quantities import Money, Quantity, Rate
 
 SAMPLES = sorted((Path(__file__).parent.parent / "contracts").glob("*.json"))
@@ -63,7 +64,36 @@ def test_what_was_once_sent_is_still_read_to_the_last_field(sample: Path) -> Non
 
 
 def test_every_type_has_a_sample() -> None:
-    assert {read_envelope(sample.read_bytes()).type for sample in SAMPLES} >= STRUCTS.keys()
+    assert {sample.stem for sample in SAMPLES} >= STRUCTS.keys()
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_a_sample_is_named_after_its_type(sample: Path) -> None:
+    assert sample.stem.partition("_")[0] == read_envelope(sample.read_bytes()).type
+
+
+def test_every_field_of_every_message_stands_in_a_sample() -> None:
+    told = {field for sample in SAMPLES for field in _told(read_envelope(sample.read_bytes()))}
+    kinds = {kind for kind, _ in told}
+    assert kinds >= set(STRUCTS.values())
+    silent = [f"{kind.__name__}.{field}" for kind in kinds for field in kind.__struct_fields__]
+    assert sorted(set(silent) - {f"{kind.__name__}.{field}" for kind, field in told}) == []
+
+
+def _told(envelope: Envelope) -> Iterator[tuple[type[Contract], str]]:
+    """Which fields of which structs the movements of an event, or its definition, say something in."""
+    for raw in raw_movements(envelope.data):
+        yield from _said(read(decoder(STRUCTS[envelope.type]), raw), json.loads(bytes(raw)))
+
+
+def _said(value: Any, sent: Any) -> Iterator[tuple[type[Contract], str]]:
+    if isinstance(value, Contract):
+        for name, each in sent.items():
+            yield type(value), name
+            yield from _said(getattr(value, name), each)
+    elif isinstance(value, list):
+        for inner, each in zip(value, sent, strict=True):
+            yield from _said(inner, each)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
@@ -93,6 +123,16 @@ def _with_additions(value: Any, inside: str = "") -> Any:
     # Their names are data; a further one would not be a further field.
     free_names = inside in ("attributes", "units", "roles", "accounts", "facts")
     return changed if free_names and "account" not in value else {**changed, "added_later": {"a": [1, "2", None]}}
+
+
+# --- where they go ----------------------------------------------------------------------------------------------------
+
+
+def test_only_services_hear_of_dry_runs_before_they_are_answered() -> None:
+    on_their_way = [kind for kind in STRUCTS if kind.startswith("trial.")]
+    assert on_their_way == ["trial.allocated.v1", "trial.posted.v1"]
+    for kind in on_their_way:
+        assert [(route.exchange, route.mandatory) for route in ROUTES[kind]] == [(Exchange.WORK, True)]
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------

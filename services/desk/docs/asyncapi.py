@@ -114,7 +114,8 @@ def _message(kind: str, schema: Schema, samples: Samples) -> Schema:
 
 _TAKEN_WHERE = (
     "The routing key is the type; the partition behind it may be left out, with its dot. Publish persistent, with "
-    "confirms. Each movement and each definition is answered by outcome.accepted.v1 or outcome.rejected.v1."
+    "confirms. Each movement and each definition is answered by outcome.accepted.v1 or outcome.rejected.v1; "
+    "a dry run by outcome.tried.v1 or outcome.rejected.v1."
 )
 _TOLD_WHERE = (
     "Bind a queue of your own. Movements travel in frames, `data.movements`; what is told may be told again, so go by "
