@@ -1,4 +1,7 @@
-"""What accounting does with its messages: a set of posted movements becomes a set of journal entries."""
+"""What accounting does with its messages: a set of posted movements becomes a set of journal entries.
+
+A dry run comes to its end here: it is answered with what would have been posted and booked, and nothing is stored.
+"""
 
 from collections.abc import Sequence
 
@@ -8,8 +11,11 @@ from services.accounting.decide.journal import book
 from services.accounting.store import Booking, add_journal, add_movements, stored_outputs
 from shared import outbox, parked, replay
 from shared.contracts.codec import write
-from shared.contracts.registry import JOURNAL_POSTED, MOVEMENT_POSTED
+from shared.contracts.journal import JournalPosted
+from shared.contracts.registry import JOURNAL_POSTED, MOVEMENT_POSTED, OUTCOME_TRIED, TRIAL_POSTED
 from shared.contracts.stock import MovementPosted
+from shared.contracts.trial import OutcomeTried
+from shared.errors import InvariantBroken
 from shared.identity import derived_id
 from shared.service import Handled, Handler, Input, Key, Output, Result, Service, movement_reader
 
@@ -37,6 +43,11 @@ def book_movements(inputs: Sequence[Input], connection: Connection) -> Handled:
     )
 
 
+def answer_trials(inputs: Sequence[Input], _: Connection) -> Handled:
+    """Tell the source of each dry run what it would have done; one that comes again is answered again."""
+    return Handled([_answer(each.value) for each in inputs])
+
+
 def _distinct(inputs: Sequence[Input]) -> dict[Key, Booking]:
     """A booking for each key; of a movement that comes twice in a set, the first."""
     movements: dict[Key, MovementPosted] = {}
@@ -46,9 +57,35 @@ def _distinct(inputs: Sequence[Input]) -> dict[Key, Booking]:
 
 
 def _booking(movement: MovementPosted) -> Booking:
-    journal = book(movement, derived_id(movement.recorded_at, movement.source, movement.id, "journal"))
+    if movement.trial is not None:
+        raise InvariantBroken("a dry run is never booked", source=movement.source, id=movement.id)
+    journal = _journal(movement)
     return Booking(movement, journal, write(journal) if journal else None)
 
 
-HANDLERS = {MOVEMENT_POSTED: Handler(movement_reader(MovementPosted), book_movements)}
+def _answer(movement: MovementPosted) -> Output:
+    if movement.trial is None:
+        raise InvariantBroken("a dry run says what its source would be told", source=movement.source, id=movement.id)
+    journal = _journal(movement)
+    tried = OutcomeTried(
+        source=movement.source,
+        id=movement.id,
+        company=movement.company,
+        currency=movement.currency,
+        recorded_at=movement.recorded_at,
+        outcome=movement.trial,
+        entries=movement.entries,
+        transfers=journal.transfers if journal else [],
+    )
+    return Output(OUTCOME_TRIED, movement.source, movement.id, write(tried))
+
+
+def _journal(movement: MovementPosted) -> JournalPosted | None:
+    return book(movement, derived_id(movement.recorded_at, movement.source, movement.id, "journal"))
+
+
+HANDLERS = {
+    MOVEMENT_POSTED: Handler(movement_reader(MovementPosted), book_movements),
+    TRIAL_POSTED: Handler(movement_reader(MovementPosted), answer_trials),
+}
 REPLAY = replay.Replay(SCHEMA, "ledger.posted", "posted", MOVEMENT_POSTED, HANDLERS[MOVEMENT_POSTED])

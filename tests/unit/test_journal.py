@@ -1,86 +1,29 @@
 """Which accounts each kind of movement debits and credits, as tables that an accountant can check."""
 
-from datetime import UTC, date, datetime
 from decimal import Decimal
-from uuid import UUID
 
 import pytest
 
-from services.accounting.decide.journal import book
-from shared.contracts.journal import JournalTransfer
-from shared.contracts.movement import AccountAmount, MoneySides
-from shared.contracts.stock import MovementPosted, PostedEntry
+from services.accounting.decide.journal import ALGORITHMS, book
+from shared.contracts.stock import PostedEntry
 from shared.errors import InvariantBroken, Unprocessable
 from shared.purposes import PURPOSES, Flow, Role
-from shared.quantities import Money, Quantity
-
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-JOURNAL_ENTRY = UUID("01900000-0000-7000-8000-000000000001")
-ACCOUNTS: dict[Role, str] = {role: role.value for role in Role if role is not Role.STOCK}
-Booked = tuple[str, str, str]
-"""Debit, credit, amount."""
-
-
-def entry(value: str, account: str = "stock", line: int = 1, arrives_from: int | None = None) -> PostedEntry:
-    """A ledger entry of a value; its quantity does not matter to the journal."""
-    return PostedEntry(
-        entry=f"entry of line {line}",
-        line=line,
-        item="tea",
-        warehouse=account,
-        quantity=Quantity("1"),
-        value=Money(value),
-        stamp=1,
-        quantity_after=Quantity("1"),
-        value_after=Money("0"),
-        arrives_from=arrives_from,
-        stock_account=account,
-    )
+from tests.accounting_builders import (
+    ACCOUNTS,
+    JOURNAL_ENTRY,
+    Booked,
+    booked,
+    by_line,
+    entry,
+    posted,
+    sides,
+    transfers,
+    true_up,
+)
 
 
-def posted(
-    purpose: str,
-    *entries: PostedEntry,
-    money: MoneySides | None = None,
-    accounts: dict[Role, str] = ACCOUNTS,
-    perpetual: bool = True,
-) -> MovementPosted:
-    """A posted movement of a company whose accounts are called like their roles."""
-    return MovementPosted(
-        source="till",
-        id="M1",
-        company="shop",
-        currency="EUR",
-        digits=2,
-        perpetual=perpetual,
-        purpose=purpose,
-        effective_at=NOON,
-        recorded_at=NOON,
-        posting_date=date(2026, 3, 2),
-        document="D-1",
-        entries=list(entries),
-        accounts=accounts,
-        money=money,
-        trace="trace",
-    )
-
-
-def sides(debits: list[tuple[str, str, int | None]], credits_: list[tuple[str, str, int | None]]) -> MoneySides:
-    """The money of a ticket: (account, amount, line) on each side."""
-    return MoneySides(
-        debits=[AccountAmount(account=account, amount=Money(amount), line=line) for account, amount, line in debits],
-        credits=[AccountAmount(account=account, amount=Money(amount), line=line) for account, amount, line in credits_],
-    )
-
-
-def transfers(movement: MovementPosted) -> list[JournalTransfer]:
-    journal = book(movement, JOURNAL_ENTRY)
-    assert journal is not None
-    return journal.transfers
-
-
-def booked(movement: MovementPosted) -> list[Booked]:
-    return [(each.debit, each.credit, str(each.amount)) for each in transfers(movement)]
+def test_every_flow_has_a_way_to_be_booked() -> None:
+    assert ALGORITHMS.keys() == set(Flow)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +36,12 @@ def booked(movement: MovementPosted) -> list[Booked]:
         ("scrap", "-100.00", "write_off", "stock"),
         ("delivery", "-100.00", "cost_of_goods_sold", "stock"),
         ("sale", "-100.00", "cost_of_goods_sold", "stock"),
+        ("sales_return", "100.00", "stock", "cost_of_goods_sold"),
+        ("purchase_return", "-100.00", "stock_received_not_billed", "stock"),
+        ("reconciliation", "100.00", "stock", "stock_adjustment"),
+        ("reconciliation", "-100.00", "stock_adjustment", "stock"),
+        ("write_down", "-100.00", "write_off", "stock"),
+        ("landed_cost", "100.00", "stock", "expenses_in_valuation"),
     ],
 )
 def test_each_purpose_debits_and_credits_the_accounts_of_its_row(
@@ -101,7 +50,7 @@ def test_each_purpose_debits_and_credits_the_accounts_of_its_row(
     assert booked(posted(purpose, entry(value))) == [(debit, credit, "100.00")]
 
 
-@pytest.mark.parametrize("purpose", [each.name for each in PURPOSES.values() if each.flow is not Flow.MOVE])
+@pytest.mark.parametrize("purpose", [each.name for each in PURPOSES.values() if each.counter is not Role.STOCK])
 def test_a_value_of_the_other_sign_swaps_debit_and_credit(purpose: str) -> None:
     ((debit, credit, amount),) = booked(posted(purpose, entry("3.50")))
     assert booked(posted(purpose, entry("-3.50"))) == [(credit, debit, amount)]
@@ -165,6 +114,80 @@ def test_a_journal_entry_says_which_movement_it_books_and_when() -> None:
         assert getattr(journal, name) == getattr(movement, name), name
 
 
+def test_what_comes_back_within_a_sale_is_booked_beside_what_leaves() -> None:
+    exchange = posted("sale", entry("-60.00", line=1), entry("25.00", line=2))
+    assert by_line(exchange) == [
+        ("cost_of_goods_sold", "stock", "60.00", 1),
+        ("stock", "cost_of_goods_sold", "25.00", 2),
+    ]
+
+
+# --- what is booked apart --------------------------------------------------------------------------------------------
+
+
+def test_a_receipts_additional_costs_are_credited_to_their_accounts_and_the_rest_to_the_supplier() -> None:
+    first = entry("106.00", line=1, apart={"freight": "4.00", "duty": "2.00"})
+    second = entry("52.00", line=2, apart={"freight": "2.00"})
+    assert sorted(by_line(posted("purchase_receipt", first, second))) == [
+        ("stock", "duty", "2.00", 1),
+        ("stock", "freight", "2.00", 2),
+        ("stock", "freight", "4.00", 1),
+        ("stock", "stock_received_not_billed", "100.00", 1),
+        ("stock", "stock_received_not_billed", "50.00", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "lacks", "expected"),
+    [
+        ("-12.00", "-2.00", ("cost_of_goods_sold", "stock", "2.00")),
+        ("-7.00", "3.00", ("stock", "cost_of_goods_sold", "3.00")),
+    ],
+    ids=["worth more than was paid", "worth less than was paid"],
+)
+def test_a_purchase_return_takes_off_the_supplier_what_was_paid_whatever_it_is_worth(
+    value: str, lacks: str, expected: Booked
+) -> None:
+    movement = posted("purchase_return", entry(value, apart={"cost_of_goods_sold": lacks}))
+    assert sorted(booked(movement)) == sorted([expected, ("stock_received_not_billed", "stock", "10.00")])
+
+
+def test_truing_up_books_to_the_account_of_the_issue_and_leaves_the_supplier_the_full_receipt() -> None:
+    movement = posted("purchase_receipt", true_up("-3.00", "cost_of_goods_sold"), entry("30.00"))
+    assert booked(movement) == [
+        ("cost_of_goods_sold", "stock", "3.00"),
+        ("stock", "stock_received_not_billed", "30.00"),
+    ]
+
+
+def test_a_landed_cost_is_credited_to_the_account_of_each_cost() -> None:
+    movement = posted("landed_cost", entry("7.50", apart={"freight": "5.00", "duty": "2.50"}, quantity="0"))
+    assert booked(movement) == [("stock", "freight", "5.00"), ("stock", "duty", "2.50")]
+
+
+def test_what_a_lowered_landed_cost_cannot_take_off_stock_goes_where_the_entry_says() -> None:
+    apart = {"stock_received_not_billed": "-5.00", "stock_adjustment": "2.00"}
+    assert booked(posted("landed_cost", entry("-3.00", apart=apart, quantity="0"))) == [
+        ("stock_received_not_billed", "stock", "5.00"),
+        ("stock", "stock_adjustment", "2.00"),
+    ]
+
+
+def test_a_part_without_amount_has_no_transfer() -> None:
+    movement = posted("purchase_receipt", entry("5.00", apart={"freight": "0.00"}))
+    assert booked(movement) == [("stock", "stock_received_not_billed", "5.00")]
+
+
+def test_a_part_that_goes_to_the_stock_account_itself_keeps_its_transfer() -> None:
+    movement = posted("material_receipt", entry("5.00", apart={"stock": "5.00"}))
+    assert booked(movement) == [("stock", "stock", "5.00")]
+
+
+def test_an_entry_whose_parts_cancel_out_keeps_every_one_of_them() -> None:
+    movement = posted("material_receipt", entry("0.00", apart={"freight": "5.00", "duty": "-5.00"}))
+    assert booked(movement) == [("stock", "freight", "5.00"), ("duty", "stock", "5.00")]
+
+
 # --- transfers between warehouses ------------------------------------------------------------------------------------
 
 
@@ -220,6 +243,101 @@ def test_each_arriving_entry_is_paired_with_the_one_that_it_names() -> None:
 def test_a_transfer_with_a_loose_end_is_never_booked(entries: list[PostedEntry]) -> None:
     with pytest.raises(InvariantBroken, match="must arrive once"):
         book(posted("material_transfer", *entries), JOURNAL_ENTRY)
+
+
+def test_a_transfers_additional_costs_are_no_part_of_what_was_moved() -> None:
+    arrived = entry("12.01", "shop", line=2, arrives_from=0, apart={"freight": "2.00"})
+    assert booked(posted("material_transfer", entry("-10.00", "depot"), arrived)) == [
+        ("shop", "freight", "2.00"),
+        ("shop", "depot", "10.00"),
+        ("shop", "stock_adjustment", "0.01"),
+    ]
+
+
+def test_a_transfer_into_a_bin_below_zero_trues_up_beside_what_it_moves() -> None:
+    movement = posted(
+        "material_transfer",
+        entry("-10.00", "depot"),
+        true_up("-3.00", "cost_of_goods_sold", "shop"),
+        entry("10.00", "shop", arrives_from=0),
+    )
+    assert booked(movement) == [("cost_of_goods_sold", "shop", "3.00"), ("shop", "depot", "10.00")]
+
+
+def test_truing_up_that_is_not_booked_apart_as_a_whole_is_a_loose_end() -> None:
+    half = entry("-3.00", "shop", apart={"cost_of_goods_sold": "-2.00"}, quantity="0")
+    with pytest.raises(InvariantBroken, match="must arrive once"):
+        booked(posted("material_transfer", entry("-1", "depot"), half, entry("1", "shop", arrives_from=0)))
+
+
+# --- making ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("consumed", "made", "expected"),
+    [
+        (["-60", "-40"], ["100"], [("shop", "depot", "60", 3), ("shop", "depot", "40", 3)]),
+        (["-100"], ["70", "30"], [("shop", "depot", "70", 2), ("shop", "depot", "30", 3)]),
+        (
+            ["-60", "-40"],
+            ["50", "50"],
+            [("shop", "depot", "50", 3), ("shop", "depot", "10", 4), ("shop", "depot", "40", 4)],
+        ),
+        (
+            ["-10", "-90"],
+            ["50", "50"],
+            [("shop", "depot", "10", 3), ("shop", "depot", "40", 3), ("shop", "depot", "50", 4)],
+        ),
+        (["-60"], ["100"], [("shop", "depot", "60", 2), ("shop", "stock_adjustment", "40", 2)]),
+        (
+            ["-60", "-40"],
+            ["70"],
+            [("shop", "depot", "60", 3), ("shop", "depot", "10", 3), ("stock_adjustment", "depot", "30", 2)],
+        ),
+        (["0.00"], ["5"], [("shop", "stock_adjustment", "5", 2)]),
+        (["-5"], ["0.00"], [("stock_adjustment", "depot", "5", 1)]),
+        ([], ["5", "6"], [("shop", "stock_adjustment", "5", 1), ("shop", "stock_adjustment", "6", 2)]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("purpose", ["manufacture", "repack"])
+def test_making_books_what_was_consumed_to_what_came_of_it_in_their_order(
+    purpose: str, consumed: list[str], made: list[str], expected: list[tuple[str, str, str, int]]
+) -> None:
+    left = [entry(value, "depot", line) for line, value in enumerate(consumed, 1)]
+    arrived = [entry(value, "shop", line) for line, value in enumerate(made, len(consumed) + 1)]
+    assert by_line(posted(purpose, *left, *arrived)) == expected
+
+
+def test_the_costs_of_making_are_no_part_of_what_was_consumed() -> None:
+    product = entry("125.00", "shop", line=2, apart={"wages": "20.00", "power": "5.00"})
+    assert by_line(posted("manufacture", entry("-100.00", "depot", line=1), product)) == [
+        ("shop", "wages", "20.00", 2),
+        ("shop", "power", "5.00", 2),
+        ("shop", "depot", "100.00", 2),
+    ]
+
+
+def test_a_product_that_costs_more_than_it_is_worth_gives_the_difference_to_the_others() -> None:
+    cheap = entry("0.00", "shop", line=2, apart={"wages": "20.00"})
+    movement = posted("manufacture", entry("8.00", "van", line=1), cheap, entry("7.00", "van", line=3))
+    assert by_line(movement) == [
+        ("shop", "wages", "20.00", 2),
+        ("van", "shop", "8.00", 2),
+        ("van", "shop", "7.00", 3),
+        ("stock_adjustment", "shop", "5.00", 2),
+    ]
+
+
+def test_making_in_one_warehouse_keeps_its_transfer() -> None:
+    assert booked(posted("repack", entry("-8"), entry("8"))) == [("stock", "stock", "8")]
+
+
+def test_making_into_a_bin_below_zero_trues_up_beside_what_it_makes() -> None:
+    movement = posted(
+        "manufacture", entry("-9", "depot"), true_up("2", "cost_of_goods_sold", "shop"), entry("9", "shop")
+    )
+    assert booked(movement) == [("shop", "cost_of_goods_sold", "2"), ("shop", "depot", "9")]
 
 
 # --- the money of a sale ---------------------------------------------------------------------------------------------

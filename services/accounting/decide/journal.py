@@ -1,13 +1,14 @@
 """The journal entry of a posted movement: a set of transfers, so that it cannot but balance.
 
-Each transfer is an amount above zero from a credited to a debited account. The row of the purpose says which roles a
-positive amount debits and credits; a negative one swaps them. Nothing is netted: every ledger entry that changes value
-keeps a transfer of its own, and the transfers on a stock account add up to the values of the entries on it.
+Each transfer is an amount above zero from a credited to a debited account; a negative amount swaps the two. What an
+entry of the ledger books apart goes to the accounts that it names; the rest of its value goes where its purpose's flow
+says. Nothing is netted, so the transfers on a stock account add up to the values of the entries on it.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import TypeVar
 from uuid import UUID
 
 from shared.contracts.journal import JournalPosted, JournalTransfer
@@ -17,8 +18,8 @@ from shared.errors import InvariantBroken, Unprocessable
 from shared.purposes import PURPOSES, Flow, Purpose, Role
 from shared.quantities import ZERO, Money
 
-_Side = tuple[str, Decimal, int | None]
-"""An account, what is still to be booked on it, and the line that it belongs to."""
+_Side = TypeVar("_Side")
+"""Whatever has an amount on one side."""
 
 
 def book(posted: MovementPosted, journal_entry: UUID) -> JournalPosted | None:
@@ -49,42 +50,71 @@ def _stock_transfers(posted: MovementPosted) -> Iterator[JournalTransfer]:
     purpose = PURPOSES.get(posted.purpose)
     if purpose is None:
         raise Unprocessable("no such purpose", "unknown_purpose", purpose=posted.purpose)
-    if purpose.flow is Flow.MOVE:
-        return _moves(posted)
-    return _changes(posted, purpose)
+    for entry in posted.entries:
+        for part in entry.booked:
+            if part.amount:
+                yield _transfer(entry.stock_account, part.account, part.amount, entry)
+    yield from ALGORITHMS[purpose.flow](posted, purpose)
 
 
 def _changes(posted: MovementPosted, purpose: Purpose) -> Iterator[JournalTransfer]:
-    """What came in or went out: each entry's value between its stock account and the purpose's counter account."""
+    """What came in, went out or was revalued: each entry between its stock account and the purpose's counter account.
+
+    Its sign alone says which of them is debited, so what comes back within a sale is booked as what leaves is.
+    """
     for entry in posted.entries:
-        if entry.value:
-            counter = _account(posted, purpose.counter)
-            if purpose.debit is Role.STOCK:
-                yield _transfer(entry.stock_account, counter, entry.value, entry)
-            else:
-                yield _transfer(counter, entry.stock_account, -entry.value, entry)
+        if rest := _rest(entry):
+            yield _transfer(entry.stock_account, _account(posted, purpose.counter), rest, entry)
 
 
-def _moves(posted: MovementPosted) -> Iterator[JournalTransfer]:
+def _moves(posted: MovementPosted, _: Purpose) -> Iterator[JournalTransfer]:
     """What changed its warehouse: the value that left, booked by the arriving entry.
 
     The two ends are rounded apart and may differ by a cent; that goes to stock adjustment, on the arriving side.
     """
     for entry, left in _arrivals(posted.entries):
-        if left.value:
-            yield _transfer(entry.stock_account, left.stock_account, -left.value, entry)
-        if gap := entry.value + left.value:
+        moved = -_rest(left)
+        if moved:
+            yield _transfer(entry.stock_account, left.stock_account, moved, entry)
+        if gap := _rest(entry) - moved:
             yield _transfer(entry.stock_account, _account(posted, Role.STOCK_ADJUSTMENT), gap, entry)
 
 
 def _arrivals(entries: Sequence[PostedEntry]) -> Iterator[tuple[PostedEntry, PostedEntry]]:
-    """Each arriving entry with the one that left for it; every other entry has left for exactly one."""
+    """Each arriving entry with the one that left for it; every other entry has left for exactly one.
+
+    An entry without quantity trues up an earlier issue: it is no end of a transfer, being booked apart as a whole.
+    """
     arriving = [(entry, entry.arrives_from) for entry in entries if entry.arrives_from is not None]
-    leaving = [place for place, entry in enumerate(entries) if entry.arrives_from is None]
+    others = [(place, entry) for place, entry in enumerate(entries) if entry.arrives_from is None]
+    leaving = [place for place, entry in others if entry.quantity or _rest(entry)]
     arrived = sorted(place for _, place in arriving)
     if arrived != leaving:
         raise InvariantBroken("what leaves must arrive once", leaving=leaving, arrived=arrived)
     return ((entry, entries[place]) for entry, place in arriving)
+
+
+def _makes(posted: MovementPosted, _: Purpose) -> Iterator[JournalTransfer]:
+    """What was consumed and what came of it, paired in their order, from stock account to stock account.
+
+    A transfer is booked by the later of its two entries: that is the arriving one, since all that leaves stands first.
+    What finds no partner goes to stock adjustment.
+    """
+    entries = posted.entries
+    rests = [(place, _rest(entry)) for place, entry in enumerate(entries)]
+    taking = deque((place, rest) for place, rest in rests if rest > ZERO)
+    giving = deque((place, -rest) for place, rest in rests if rest < ZERO)
+    for taker, giver, amount in _pairs(taking, giving):
+        later = entries[max(taker, giver)]
+        yield _transfer(entries[taker].stock_account, entries[giver].stock_account, amount, later)
+    for place, gap in (*taking, *((giver, -amount) for giver, amount in giving)):
+        adjustment = _account(posted, Role.STOCK_ADJUSTMENT)
+        yield _transfer(entries[place].stock_account, adjustment, gap, entries[place])
+
+
+def _rest(entry: PostedEntry) -> Decimal:
+    """What of an entry's value is not booked apart."""
+    return entry.value - sum((part.amount for part in entry.booked), ZERO)
 
 
 def _account(posted: MovementPosted, role: Role) -> str:
@@ -95,7 +125,7 @@ def _account(posted: MovementPosted, role: Role) -> str:
 
 
 def _money_transfers(money: MoneySides | None) -> Iterator[JournalTransfer]:
-    """The money of a sale: debits and credits, paired in their order; what is left of one meets the next of the other.
+    """The money of a sale: debits and credits, paired in their order.
 
     A negative amount stands on the other side, behind that side's own.
     """
@@ -103,24 +133,35 @@ def _money_transfers(money: MoneySides | None) -> Iterator[JournalTransfer]:
         return
     debited = deque([*_sides(money.debits, 1), *_sides(money.credits, -1)])
     credited = deque([*_sides(money.credits, 1), *_sides(money.debits, -1)])
-    while debited and credited:
-        (debit, owed, debit_line), (credit, given, credit_line) = debited.popleft(), credited.popleft()
-        amount = min(owed, given)
-        line = _common_line(debit_line, credit_line)
-        yield JournalTransfer(debit=debit, credit=credit, amount=Money(amount), line=line)
-        if owed > amount:
-            debited.appendleft((debit, owed - amount, debit_line))
-        if given > amount:
-            credited.appendleft((credit, given - amount, credit_line))
+    for debit, credit, amount in _pairs(debited, credited):
+        line = _common_line(debit.line, credit.line)
+        yield JournalTransfer(debit=debit.account, credit=credit.account, amount=Money(amount), line=line)
     if debited or credited:
         raise InvariantBroken("the money does not balance", debited=list(debited), credited=list(credited))
 
 
-def _sides(amounts: Sequence[AccountAmount], sign: int) -> Iterator[_Side]:
+def _sides(amounts: Sequence[AccountAmount], sign: int) -> Iterator[tuple[AccountAmount, Decimal]]:
     """The amounts that have this sign, as positive ones."""
     for each in amounts:
         if (amount := each.amount * sign) > ZERO:
-            yield (each.account, amount, each.line)
+            yield (each, amount)
+
+
+def _pairs(
+    debited: deque[tuple[_Side, Decimal]], credited: deque[tuple[_Side, Decimal]]
+) -> Iterator[tuple[_Side, _Side, Decimal]]:
+    """Both sides, paired in their order, with the amount of each pair; what finds no partner stays where it is.
+
+    What is left of one meets the next of the other. All amounts are above zero.
+    """
+    while debited and credited:
+        (debit, owed), (credit, given) = debited.popleft(), credited.popleft()
+        amount = min(owed, given)
+        if owed > amount:
+            debited.appendleft((debit, owed - amount))
+        if given > amount:
+            credited.appendleft((credit, given - amount))
+        yield debit, credit, amount
 
 
 def _common_line(debit: int | None, credit: int | None) -> int | None:
@@ -135,3 +176,17 @@ def _transfer(debit: str, credit: str, amount: Decimal, entry: PostedEntry) -> J
     if amount < ZERO:
         debit, credit, amount = credit, debit, -amount
     return JournalTransfer(debit=debit, credit=credit, amount=Money(amount), line=entry.line, entry=entry.entry)
+
+
+ALGORITHMS: Mapping[Flow, Callable[[MovementPosted, Purpose], Iterator[JournalTransfer]]] = {
+    Flow.IN: _changes,
+    Flow.OUT: _changes,
+    Flow.COME_BACK: _changes,
+    Flow.SEND_BACK: _changes,
+    Flow.COUNT: _changes,
+    Flow.LAND: _changes,
+    Flow.WRITE_DOWN: _changes,
+    Flow.MOVE: _moves,
+    Flow.MAKE: _makes,
+}
+"""How each flow books what its entries do not book apart."""

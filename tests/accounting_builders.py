@@ -1,0 +1,114 @@
+"""Builders for accounting: movements as the ledger posted them, and what is booked of them, short enough for a table.
+
+Accounts are called like their roles, stock accounts like their warehouses.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from services.accounting.decide.journal import book
+from shared.contracts.journal import JournalTransfer
+from shared.contracts.movement import AccountAmount, MoneySides
+from shared.contracts.outcome import OutcomeAccepted
+from shared.contracts.stock import MovementPosted, PostedEntry
+from shared.purposes import Role
+from shared.quantities import Money, Quantity
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+JOURNAL_ENTRY = UUID("01900000-0000-7000-8000-000000000001")
+ACCOUNTS: dict[Role, str] = {role: role.value for role in Role if role is not Role.STOCK}
+Booked = tuple[str, str, str]
+"""Debit, credit, amount."""
+
+
+def entry(
+    value: str,
+    account: str = "stock",
+    line: int = 1,
+    arrives_from: int | None = None,
+    *,
+    apart: Mapping[str, str] | None = None,
+    quantity: str = "1",
+    entry_id: str | None = None,
+) -> PostedEntry:
+    """A ledger entry of a value, of which the amounts `apart` go to these accounts.
+
+    To the journal, a quantity is either zero or not.
+    """
+    parts = [AccountAmount(account=name, amount=Money(amount)) for name, amount in (apart or {}).items()]
+    return PostedEntry(
+        entry=entry_id or f"entry of line {line}",
+        line=line,
+        item="tea",
+        warehouse=account,
+        quantity=Quantity(quantity),
+        value=Money(value),
+        stamp=1,
+        quantity_after=Quantity("1"),
+        value_after=Money("0"),
+        arrives_from=arrives_from,
+        booked=parts,
+        stock_account=account,
+    )
+
+
+def true_up(value: str, counter: str, account: str = "stock") -> PostedEntry:
+    """What an arrival books for goods that had been issued beyond stock."""
+    return entry(value, account, apart={counter: value}, quantity="0")
+
+
+def posted(
+    purpose: str,
+    *entries: PostedEntry,
+    money: MoneySides | None = None,
+    accounts: dict[Role, str] = ACCOUNTS,
+    perpetual: bool = True,
+    trial: OutcomeAccepted | None = None,
+) -> MovementPosted:
+    """A posted movement of a company whose accounts are called like their roles."""
+    return MovementPosted(
+        source="till",
+        id="M1",
+        company="shop",
+        currency="EUR",
+        digits=2,
+        perpetual=perpetual,
+        purpose=purpose,
+        effective_at=NOON,
+        recorded_at=NOON,
+        posting_date=date(2026, 3, 2),
+        document="D-1",
+        entries=list(entries),
+        accounts=accounts,
+        money=money,
+        trial=trial,
+        trace="trace",
+    )
+
+
+def sides(debits: list[tuple[str, str, int | None]], credits_: list[tuple[str, str, int | None]]) -> MoneySides:
+    """The money of a ticket: (account, amount, line) on each side."""
+    return MoneySides(
+        debits=[AccountAmount(account=account, amount=Money(amount), line=line) for account, amount, line in debits],
+        credits=[AccountAmount(account=account, amount=Money(amount), line=line) for account, amount, line in credits_],
+    )
+
+
+def transfers(movement: MovementPosted) -> list[JournalTransfer]:
+    """What is booked of a movement."""
+    journal = book(movement, JOURNAL_ENTRY)
+    assert journal is not None
+    return journal.transfers
+
+
+def booked(movement: MovementPosted) -> list[Booked]:
+    """The same in short."""
+    return [(each.debit, each.credit, str(each.amount)) for each in transfers(movement)]
+
+
+def by_line(movement: MovementPosted) -> list[tuple[str, str, str, int | None]]:
+    """The same, with the line of the ledger entry that each transfer books."""
+    found = transfers(movement)
+    assert [each.entry for each in found] == [f"entry of line {each.line}" for each in found]
+    return [(each.debit, each.credit, str(each.amount), each.line) for each in found]
