@@ -2,7 +2,7 @@
 
 The one idea: whoever decides that a movement waits holds its bins until the commit, so whoever applies later what it
 waits for sees it, and releases it after that commit. Nothing is woken by a notice that can be lost; the sweep finds
-what a death between a commit and its release left standing.
+what a death between a commit and its release left standing. A dry run has no part in this: it is only told.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,11 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Connection
 
 from services.ledger import store
-from services.ledger.decide.posting import BinKey, Stamps, in_order, post, stamps_of
+from services.ledger.decide.posting import BinKey, Stamps, in_order, post, stamps_of, try_out
+from services.ledger.decide.state import bins_of
 from shared import outbox, parked, replay
 from shared.contracts.codec import write
 from shared.contracts.movement import MovementAllocated
-from shared.contracts.registry import MOVEMENT_ALLOCATED, MOVEMENT_POSTED
+from shared.contracts.registry import MOVEMENT_ALLOCATED, MOVEMENT_POSTED, TRIAL_ALLOCATED, TRIAL_POSTED
 from shared.errors import InvariantBroken
 from shared.service import Handled, Handler, Input, Key, Output, Result, Service, Step, movement_reader
 
@@ -31,7 +32,7 @@ def post_allocated(inputs: Sequence[Input], connection: Connection) -> Handled:
     """Post each movement once; one that arrived before has its stored output told again, if it has one yet."""
     distinct: dict[Key, Input] = {}
     for each in inputs:
-        distinct.setdefault((each.value.source, each.value.id), each)
+        distinct.setdefault(_key_of(each), each)
     added = store.add_movements(connection, [each.value for each in distinct.values()])
     told = _outputs(store.stored_outputs(connection, distinct.keys() - added))
     if not added:
@@ -40,6 +41,15 @@ def post_allocated(inputs: Sequence[Input], connection: Connection) -> Handled:
     bins = {bin_key for each in new.values() for bin_key in stamps_of(each.value)}
     store.create_bins(connection, bins)
     return _apply(connection, bins, new, told)
+
+
+def try_allocated(inputs: Sequence[Input], connection: Connection) -> Handled:
+    """Tell what each dry run would post on what is there just now; nothing is locked, and nothing is written."""
+    movements: list[MovementAllocated] = [each.value for each in inputs]
+    state = store.read_bins(connection, {bin_key for each in movements for bin_key in bins_of(each)})
+    store.read_details(connection, movements, state)
+    tried = [try_out(each, state) for each in movements]
+    return Handled([Output(TRIAL_POSTED, each.source, each.id, write(each)) for each in tried])
 
 
 def release(bins: Collection[BinKey] | None) -> Step:
@@ -83,11 +93,13 @@ def give_up(spoiled: Input, error: Exception, connection: Connection) -> None:
     """Put aside a movement that failed alone: it waits, and the next sweep finds out whether it is to blame.
 
     It may be innocent: what waited for it was to be applied with it. One whose stamp was taken by another movement can
-    never be next, one without any stamp is in nobody's way: those are parked.
+    never be next, one without any stamp is in nobody's way, and a dry run never waits: those are parked.
     """
     movement = spoiled.value
-    stamps = stamps_of(movement)
     key = (movement.source, movement.id)
+    if movement.trial is not None:
+        raise InvariantBroken("a dry run never waits", movement=key) from error
+    stamps = stamps_of(movement)
     if not store.add_movements(connection, [movement]):
         return
     store.create_bins(connection, stamps)
@@ -149,11 +161,22 @@ def look_around(connection: Connection) -> Handled:
     return Handled(levels=store.standing(connection))
 
 
+def _key_of(given: Input) -> Key:
+    """What names a movement that takes effect."""
+    movement: MovementAllocated = given.value
+    if movement.trial is not None:
+        raise InvariantBroken("a dry run is never posted", source=movement.source, id=movement.id)
+    return (movement.source, movement.id)
+
+
 def _outputs(bodies: Mapping[Key, bytes]) -> list[Output]:
     return [Output(MOVEMENT_POSTED, *key, body) for key, body in bodies.items()]
 
 
-HANDLERS = {MOVEMENT_ALLOCATED: Handler(movement_reader(MovementAllocated), post_allocated)}
+HANDLERS = {
+    MOVEMENT_ALLOCATED: Handler(movement_reader(MovementAllocated), post_allocated),
+    TRIAL_ALLOCATED: Handler(movement_reader(MovementAllocated), try_allocated),
+}
 REPLAY = replay.Replay(
     SCHEMA, "receiving.allocated", "allocated", MOVEMENT_ALLOCATED, HANDLERS[MOVEMENT_ALLOCATED], give_up
 )

@@ -217,7 +217,7 @@ def test_a_stamp_without_a_leg_holds_back_and_releases_what_comes_behind_it(engi
 def test_more_waiters_than_are_looked_at_at_once_are_released_in_rounds(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ledger.store.REACH", 3)
+    monkeypatch.setattr("services.ledger.store.waiting.REACH", 3)
     receiving = Receiving()
     movements = [receiving.movement(leg(1, 1)) for _ in range(20)]
     deliver(engine, *movements[1:])

@@ -7,13 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.ledger.decide.posting import BinKey, in_order, post
+from services.ledger.decide.posting import BinKey, in_order, post, try_out
+from services.ledger.decide.state import bins_of
 from services.ledger.decide.valuation import Stock
+from shared.contracts.movement import Leg, MovementAllocated
+from shared.contracts.outcome import OutcomeAccepted
 from shared.contracts.stock import PostedEntry
-from shared.errors import InvariantBroken
+from shared.errors import InvariantBroken, Unprocessable
 from shared.identity import derived_id
 from shared.quantities import plain
-from tests.builders import COMPANY, MORNING, Receiving, empty_ledger, leg, posted, transfer
+from tests.builders import COMPANY, MORNING, Receiving, cost, empty_ledger, entry_of, leg, posted, transfer
 
 A, B, C = ((COMPANY, "tea", place) for place in ("a", "b", "c"))
 
@@ -167,6 +170,90 @@ def test_a_set_copies_the_layers_of_a_bin_once(monkeypatch: pytest.MonkeyPatch) 
     receiving = Receiving()
     posted([receiving.movement(leg(1, place)) for place in range(100)])
     assert copies == 1
+
+
+# --- what is named ---------------------------------------------------------------------------------------------------
+
+
+def test_posting_leaves_what_is_known_of_named_entries_as_it_was() -> None:
+    receiving = Receiving()
+    movements = [receiving.movement(leg(3, 10)), receiving.movement(leg(-3), purpose="delivery")]
+    sold = entry_of(movements[1])
+    returns = [receiving.movement(leg(1, original=sold), purpose="sales_return") for _ in range(2)]
+    before = post(movements, empty_ledger([*movements, *returns])).state
+    values = [[str(each.posted.entries[0].value) for each in post(returns, before).applied] for _ in range(2)]
+    assert values == [["3.33", "3.34"], ["3.33", "3.34"]]
+    assert before.originals[sold] is not None
+
+
+def test_a_landed_cost_leaves_the_arrivals_that_it_was_given_as_they_were() -> None:
+    receiving = Receiving()
+    receipt = receiving.movement(leg(2, 4))
+    landed = receiving.movement(leg(0, original=entry_of(receipt)), purpose="landed_cost", costs=[cost(2)])
+    before = post([receipt], empty_ledger([receipt, landed])).state
+    post([landed], before)
+    (arrival,) = before.arrivals[COMPANY, "tea", "north"]
+    assert (arrival.entry, str(arrival.worth)) == (entry_of(receipt), "4")
+
+
+def test_a_purpose_that_is_not_in_the_table_is_unprocessable() -> None:
+    movement = Receiving().movement(leg(1, 1), purpose="gift")
+    with pytest.raises(Unprocessable, match="purpose"):
+        post([movement], empty_ledger([movement]))
+
+
+# --- dry runs --------------------------------------------------------------------------------------------------------
+
+ACCEPTED = OutcomeAccepted(source="till", id="M9", kind="movement.requested", recorded_at=MORNING)
+
+
+def tried(movement: MovementAllocated) -> MovementAllocated:
+    """The same as a dry run, which has no stamps."""
+    return msgspec.structs.replace(movement, trial=ACCEPTED, stamps=[])
+
+
+def test_a_dry_run_tells_what_would_be_posted_now_and_changes_nothing() -> None:
+    receiving = Receiving()
+    movements = [receiving.movement(leg(4, 8)), receiving.movement(leg(-1))]
+    issue = tried(receiving.movement(leg(-2)))
+    before = post(movements, empty_ledger(movements)).state
+    told = [try_out(issue, before) for _ in range(2)]
+    assert told[0] == told[1]
+    assert told[0].trial == ACCEPTED
+    (entry,) = told[0].entries
+    assert (entry.stamp, *map(plain, _numbers(entry))) == (3, "-2", "-4", "1", "2")
+
+
+def test_a_dry_run_counts_whatever_stands_there() -> None:
+    receiving = Receiving()
+    receipt = receiving.movement(leg(4, 8))
+    count = tried(receiving.movement(leg(1, counted=10), purpose="reconciliation"))
+    (entry,) = try_out(count, post([receipt], empty_ledger([receipt])).state).entries
+    assert tuple(map(plain, _numbers(entry))) == ("6", "12", "10", "20")
+
+
+@pytest.mark.parametrize(
+    ("one", "purpose", "value"),
+    [
+        (leg(2, original="unknown"), "sales_return", "4"),
+        (leg(2, item="salt", standard_rate=3, original="unknown"), "sales_return", "6"),
+        (leg(2, item="drill", serials=["A", "B"], standard_rate=7, original="unknown"), "sales_return", "14"),
+        (leg(-1, original="unknown"), "purchase_return", "-2"),
+        (leg(0, original="unknown"), "landed_cost", "5"),
+        (leg(0, item="salt", original="unknown"), "landed_cost", "0"),
+    ],
+)
+def test_a_dry_run_may_name_an_entry_that_is_not_posted_yet(one: Leg, purpose: str, value: str) -> None:
+    receiving = Receiving()
+    receipt = receiving.movement(leg(4, 8))
+    costs = [cost(5)] if purpose == "landed_cost" else []
+    trial = tried(receiving.movement(one, purpose=purpose, costs=costs))
+    state = post([receipt], empty_ledger([receipt, trial])).state
+    for key in bins_of(trial):
+        state.bins.setdefault(key, Stock())
+        state.last_stamps.setdefault(key, 0)
+    (entry,) = try_out(trial, state).entries
+    assert plain(entry.value) == value
 
 
 def _numbers(entry: PostedEntry) -> tuple[Decimal, ...]:

@@ -280,29 +280,6 @@ def test_an_issue_from_nothing_takes_the_standard_rate_else_nothing() -> None:
     assert [str(each.value) for each in entries] == ["-6.00", "0.00"]
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_receipt_covers_what_was_issued_beyond_stock_at_its_own_rate(method: Method) -> None:
-    check(
-        table("""
-          1    5.00     5.00    1    5.00
-         -5  -        -25.00   -4  -20.00
-          1    8.00     5.00   -3  -15.00
-          5   40.00    31.00    2   16.00
-         -2  -        -16.00    0    0.00
-        """),
-        method,
-    )
-
-
-def test_what_exactly_covers_an_issue_beyond_stock_leaves_nothing() -> None:
-    check(
-        table("""
-         -3  -          0.00   -3    0.00
-          3   10.00     0.00    0    0.00
-        """)
-    )
-
-
 def test_unknown_serials_beyond_stock_leave_at_the_last_rate() -> None:
     entries = played(leg(1, 7, serials=["A"]), leg(-2, serials=["A", "X"]))
     assert (str(entries[-1].value), str(entries[-1].value_after)) == ("-14.00", "-7.00")

@@ -1,4 +1,4 @@
-"""Posting: which movements are next, and the entries that they make.
+"""Posting: which movements are next, and what becomes of them.
 
 The one idea: a bin's movements are numbered by stamps without a gap, so what may be applied now follows from the bins'
 last stamps alone, and whoever applies it, in whatever set, makes the same entries.
@@ -7,58 +7,27 @@ last stamps alone, and whoever applies it, in whatever set, makes the same entri
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
-from services.ledger.decide.valuation import Change, Costs, Stock, value_leg
-from shared.contracts.movement import Leg, MovementAllocated
-from shared.contracts.stock import MovementPosted, PostedEntry
+from services.ledger.decide.entries import Applied, apply
+from services.ledger.decide.state import BatchKey, BinKey, Key, Stamps, State, batches_of, stamps_of
+from shared.contracts.movement import MovementAllocated
+from shared.contracts.stock import MovementPosted
 from shared.errors import InvariantBroken
-from shared.identity import derived_id
-from shared.purposes import Tracking
-from shared.quantities import Money, Quantity
 
-Key = tuple[str, str]
-"""A movement: its source and its id there."""
-BinKey = tuple[str, str, str]
-"""A bin: company, item, warehouse."""
-BatchKey = tuple[str, str, str, str]
-"""A batch in a bin: company, item, warehouse, batch."""
-Stamps = Mapping[BinKey, int]
-"""The bins of a movement, and its number in each."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Bins, with the stamp of the last movement that was applied in each, and the batches in them."""
-
-    last_stamps: dict[BinKey, int]
-    bins: dict[BinKey, Stock]
-    batches: dict[BatchKey, Stock]
-
-    def copy(self) -> "State":
-        """The same state, to be changed without changing this one."""
-        bins = {key: stock.copy() for key, stock in self.bins.items()}
-        batches = {key: stock.copy() for key, stock in self.batches.items()}
-        return State(dict(self.last_stamps), bins, batches)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A stock ledger entry: what is told of it, its place in the movement, its exact worth, its serials' costs."""
-
-    posted: PostedEntry
-    ordinal: int
-    worth: Decimal
-    costs: Costs
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """A movement with its entries and what is told of it."""
-
-    movement: MovementAllocated
-    entries: Sequence[Entry]
-    posted: MovementPosted
+__all__ = [
+    "Applied",
+    "BatchKey",
+    "BinKey",
+    "Key",
+    "Posting",
+    "Stamps",
+    "State",
+    "batches_of",
+    "in_order",
+    "post",
+    "stamps_of",
+    "try_out",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +40,23 @@ class Posting:
 
 
 def post(movements: Sequence[MovementAllocated], state: State) -> Posting:
-    """Apply movements in the given order (that of `in_order`) to a state that holds all their bins and batches.
+    """Apply movements in the given order (that of `in_order`) to a state that holds all that they need.
 
-    InvariantBroken where one is not next in all of its bins, or touches a bin in which it has no stamp.
+    InvariantBroken where one is not next in all of its bins, touches a bin in which it has no stamp, names an entry
+    that is not posted, or counts from another quantity than what stands there.
     """
     books = state.copy()
-    applied = [_apply(movement, books) for movement in movements]
+    applied = [_apply_next(movement, books) for movement in movements]
     advanced = [key for key, stamp in books.last_stamps.items() if stamp != state.last_stamps[key]]
     return Posting(applied, advanced, books)
+
+
+def try_out(movement: MovementAllocated, state: State) -> MovementPosted:
+    """What would be told of a dry run if it were applied now, whatever its stamps, to a state that has all its bins.
+
+    There is an outcome even where the state is not the one that it was accepted on.
+    """
+    return apply(movement, stamps_of(movement), state.copy()).posted
 
 
 def in_order(stamps: Mapping[Key, Stamps], last_stamps: Stamps) -> list[Key]:
@@ -103,17 +81,6 @@ def in_order(stamps: Mapping[Key, Stamps], last_stamps: Stamps) -> list[Key]:
     return order
 
 
-def stamps_of(movement: MovementAllocated) -> dict[BinKey, int]:
-    """A movement's bins and its number in each."""
-    return {(movement.company, each.item, each.warehouse): each.stamp for each in movement.stamps}
-
-
-def batches_of(movement: MovementAllocated) -> list[BatchKey]:
-    """The batches in bins that a movement changes; none for untracked items and serials."""
-    company = movement.company
-    return [(company, leg.item, leg.warehouse, leg.batch or "") for leg in movement.legs if _has_batches(leg)]
-
-
 def _standing(stamps: Mapping[Key, Stamps]) -> dict[tuple[BinKey, int], Key]:
     standing: dict[tuple[BinKey, int], Key] = {}
     for key, own in stamps.items():
@@ -135,69 +102,10 @@ def _lacking(key: Key, stamps: Stamps, last_stamps: Stamps) -> int:
     return lacking
 
 
-def _apply(movement: MovementAllocated, books: State) -> Applied:
+def _apply_next(movement: MovementAllocated, books: State) -> Applied:
     stamps = stamps_of(movement)
     for bin_key, stamp in stamps.items():
         if books.last_stamps[bin_key] != stamp - 1:
             raise InvariantBroken("a movement is applied out of order", movement=movement.id, bin=bin_key, stamp=stamp)
         books.last_stamps[bin_key] = stamp
-    changes: list[Change] = []
-    entries = [_post_leg(movement, leg, stamps, changes, books) for leg in movement.legs]
-    return Applied(movement, entries, _posted(movement, entries))
-
-
-def _post_leg(movement: MovementAllocated, leg: Leg, stamps: Stamps, changes: list[Change], books: State) -> Entry:
-    """The entry of the next leg; its change joins `changes`, those of the legs before it."""
-    bin_key = (movement.company, leg.item, leg.warehouse)
-    stamp = stamps.get(bin_key)
-    if stamp is None:
-        raise InvariantBroken("a leg has no stamp in its bin", movement=movement.id, line=leg.line, bin=bin_key)
-    bin_ = books.bins[bin_key]
-    batch = books.batches[(*bin_key, leg.batch or "")] if _has_batches(leg) else None
-    left = None if leg.arrives_from is None else changes[leg.arrives_from]
-    change = value_leg(leg, bin_, batch, left, movement.digits)
-    ordinal = len(changes)
-    changes.append(change)
-    entry_id = derived_id(movement.recorded_at, movement.source, movement.id, str(ordinal))
-    posted = PostedEntry(
-        entry=str(entry_id),
-        line=leg.line,
-        item=leg.item,
-        warehouse=leg.warehouse,
-        batch=leg.batch,
-        serials=leg.serials,
-        quantity=leg.quantity,
-        value=Money(change.value),
-        stamp=stamp,
-        quantity_after=Quantity(bin_.quantity),
-        value_after=Money(bin_.value),
-        arrives_from=leg.arrives_from,
-        stock_account=leg.stock_account,
-    )
-    return Entry(posted, ordinal, change.worth, change.costs)
-
-
-def _has_batches(leg: Leg) -> bool:
-    return leg.tracking is Tracking.BATCH
-
-
-def _posted(movement: MovementAllocated, entries: Sequence[Entry]) -> MovementPosted:
-    return MovementPosted(
-        source=movement.source,
-        id=movement.id,
-        company=movement.company,
-        currency=movement.currency,
-        digits=movement.digits,
-        perpetual=movement.perpetual,
-        purpose=movement.purpose,
-        effective_at=movement.effective_at,
-        recorded_at=movement.recorded_at,
-        posting_date=movement.posting_date,
-        document=movement.document,
-        customer=movement.customer,
-        supplier=movement.supplier,
-        entries=[entry.posted for entry in entries],
-        accounts=movement.accounts,
-        money=movement.money,
-        trace=movement.trace,
-    )
+    return apply(movement, stamps, books)
