@@ -2,7 +2,7 @@
 
 from services.receiving.decide.case import Case
 from services.receiving.decide.stock import Company
-from shared.purposes import Role
+from shared.purposes import Flow, Role
 
 
 def account_of(company: Company, role: Role) -> str:
@@ -12,15 +12,19 @@ def account_of(company: Company, role: Role) -> str:
 
 def booked_accounts(case: Case) -> dict[Role, str]:
     """The account of each role that the movement books to, with its difference account in place; faults are noted."""
-    roles = {role for role in (case.purpose.debit, case.purpose.credit) if role is not Role.STOCK}
-    accounts = {role: account_of(case.company, role) for role in sorted(roles | {Role.STOCK_ADJUSTMENT})}
+    purpose = case.purpose
+    roles = {purpose.debit, purpose.credit, purpose.gap, purpose.true_up, Role.STOCK_ADJUSTMENT} - {Role.STOCK}
+    accounts = {role: account_of(case.company, role) for role in sorted(roles)}
     named = case.movement.difference_account
-    counter = case.purpose.counter
-    if named is None or named == account_of(case.company, counter):
+    counter = purpose.counter
+    opening = case.movement.opening and purpose.flow is Flow.COUNT
+    own = account_of(case.company, Role.TEMPORARY_OPENING if opening else counter)
+    if opening:
+        accounts[counter] = own
+    if named is None or named == own:
         return accounts
-    if not case.purpose.takes_difference:
-        fixed = account_of(case.company, counter)
-        case.refuse("account_fixed", None, purpose=case.purpose.name, account=named, fixed=fixed)
+    if opening or not purpose.takes_difference:
+        case.refuse("account_fixed", None, purpose=purpose.name, account=named, fixed=own)
     elif is_known(case.company, named):
         accounts[counter] = named
     else:

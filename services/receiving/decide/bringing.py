@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from decimal import Decimal
 
 from services.receiving.decide.case import Case, Line, Portion, SerialEvent
-from services.receiving.decide.lines import NUMBER_LENGTH, QUANTITY_LIMIT
+from services.receiving.decide.lines import NUMBER_LENGTH, check_room
 from services.receiving.decide.series import next_numbers, series_of
 from services.receiving.decide.stock import Batch, Item, Serial, Warehouse
 from services.receiving.decide.taking import change_batch_stock, next_tie, status_in
 from shared.purposes import SerialStatus, Tracking
+from shared.quantities import ZERO, share_of, to_quantity
 
 
 def bring(case: Case, line: Line, target: Warehouse) -> list[Portion]:
@@ -16,26 +18,64 @@ def bring(case: Case, line: Line, target: Warehouse) -> list[Portion]:
     portion = _BRINGING[line.item.tracking](case, line, target)
     if portion is None:
         return []
-    key = case.bin_key(line.item, target)
-    case.add(key, line.quantity)
-    _check_room(case, line, target)
+    _fill(case, line, target, line.quantity)
     return [portion]
 
 
 def arrive(case: Case, portion: Portion, target: Warehouse) -> Portion:
     """Bring to a warehouse what left another one in the same movement; its serials have moved already."""
     line = portion.line
-    case.add(case.bin_key(line.item, target), portion.quantity)
-    _check_room(case, line, target)
+    _fill(case, line, target, portion.quantity)
     if line.item.tracking is Tracking.BATCH and portion.batch is not None:
         change_batch_stock(case, line, target, portion.batch, portion.quantity)
-    return Portion(line, target, portion.quantity, portion.batch, portion.serials)
+    return Portion(line, target, portion.quantity, portion.batch, portion.serials, share=_part_of_share(portion))
 
 
-def _check_room(case: Case, line: Line, target: Warehouse) -> None:
-    """A bin may not hold more than a message could tell."""
-    if case.bin(case.bin_key(line.item, target)).quantity >= QUANTITY_LIMIT:
-        case.refuse("quantity_too_large", line, item=line.item.item, quantity=line.quantity, limit=QUANTITY_LIMIT)
+def bring_back(case: Case, portion: Portion, place: int = 0) -> None:
+    """Bring to its warehouse what went out before, whatever became of its batch; `place` is its first serial's."""
+    line, target = portion.line, portion.warehouse
+    _fill(case, line, target, portion.quantity)
+    if line.item.tracking is Tracking.BATCH and portion.batch is not None:
+        batch = case.draft.batches.get(case.batch_key(line.item, portion.batch))
+        if batch is None:
+            case.refuse("unknown_batch", line, item=line.item.item, batch=portion.batch)
+        else:
+            join_batch(case, line, target, portion.batch, batch, portion.quantity)
+    for at, number in enumerate(portion.serials, place):
+        if _is_away(case, line, target, number):
+            _serial_comes(case, line, target, number, at)
+
+
+def _is_away(case: Case, line: Line, target: Warehouse, number: str) -> bool:
+    """Whether a unit is known, of the batch that a line names, and stands nowhere, nor did before this movement."""
+    key = (case.company.company, line.item.item, number)
+    serial, before = case.draft.serials.get(key), case.draft.stock.serials.get(key)
+    if serial is None or before is None:
+        case.refuse("unknown_serial", line, item=line.item.item, serial=number, warehouse=target.warehouse)
+        return False
+    standing = serial.warehouse or before.warehouse
+    if standing is not None:
+        case.refuse("serial_in_stock", line, item=line.item.item, serial=number, warehouse=standing)
+    elif line.batch is not None and serial.batch != line.batch:
+        case.refuse("serial_of_another_batch", line, serial=number, batch=line.batch, its=serial.batch or "none")
+    else:
+        return True
+    return False
+
+
+def _part_of_share(portion: Portion) -> Decimal | None:
+    """The part of its line's share that a portion has."""
+    share, line = portion.line.requested.share, portion.line
+    return None if share is None else to_quantity(share_of(share, portion.quantity, line.quantity))
+
+
+def _fill(case: Case, line: Line, target: Warehouse, quantity: Decimal) -> None:
+    """Add to a bin. What covers a shortage there is used up by that: its value hangs on what was issued before."""
+    key = case.bin_key(line.item, target)
+    if case.bin(key).quantity < ZERO:
+        case.draw(key)
+    case.add(key, quantity)
+    check_room(case, line, target)
 
 
 def _bring_quantity(case: Case, line: Line, target: Warehouse) -> Portion | None:  # noqa: ARG001 - one shape for all
@@ -50,11 +90,16 @@ def _bring_batch(case: Case, line: Line, target: Warehouse) -> Portion | None:
     batch = _batch(case, line, number, made=line.batch is None)
     if batch is None:
         return None
+    join_batch(case, line, target, number, batch, line.quantity)
+    return Portion(line, target, line.quantity, number, generated=line.batch is None)
+
+
+def join_batch(case: Case, line: Line, target: Warehouse, number: str, batch: Batch, quantity: Decimal) -> None:
+    """Bring goods into a batch; one that was nowhere in stock enters anew."""
     key = case.batch_key(line.item, number)
     if not case.draft.batch_totals.get(key):
         case.draft.batches[key] = batch._replace(entered=case.entered(line, target))
-    change_batch_stock(case, line, target, number, line.quantity)
-    return Portion(line, target, line.quantity, number, generated=line.batch is None)
+    change_batch_stock(case, line, target, number, quantity)
 
 
 def _batch(case: Case, line: Line, number: str, *, made: bool) -> Batch | None:

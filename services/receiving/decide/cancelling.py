@@ -4,18 +4,12 @@ One whose original never comes within its source's patience stays as a tombstone
 later, is refused. An accepted original cannot be cancelled yet.
 """
 
-from services.receiving.decide.stock import MovementKey, Stock
+from services.receiving.decide.originals import original_of
+from services.receiving.decide.stock import Stock
 from shared.contracts.movement import MovementRequested
 from shared.errors import Reason
 
 CANCELLATION = "cancellation"
-
-
-def original_of(source: str, movement: MovementRequested) -> MovementKey | None:
-    """The movement that another one names; by default it is of the own source."""
-    if movement.against is None:
-        return None
-    return (movement.against.source or source, movement.against.id)
 
 
 def refusal_of_cancellation(source: str, movement: MovementRequested, stock: Stock) -> Reason:
@@ -24,9 +18,9 @@ def refusal_of_cancellation(source: str, movement: MovementRequested, stock: Sto
     if original is None:
         return Reason("against_missing", None, {"purpose": CANCELLATION})
     facts = {"source": original[0], "id": original[1]}
-    accepted = stock.originals.get(original)
-    if accepted is None:
+    if original not in stock.originals:
         return Reason("unknown_original", None, facts)
+    accepted = stock.originals[original] is not None
     return Reason("cancelling_unsupported" if accepted else "original_rejected", None, facts)
 
 

@@ -16,10 +16,11 @@ from services.receiving.decide.stock import (
     SerialKey,
     Warehouse,
 )
-from shared.contracts.movement import MovementRequested, RequestedLine
+from shared.contracts.movement import MovementAllocated, MovementRequested, RequestedLine
+from shared.contracts.outcome import Remark
 from shared.errors import Reason
 from shared.purposes import Purpose
-from shared.quantities import plain
+from shared.quantities import ZERO, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """What a line takes from, or brings into, one bin: so much of one batch, or these serials."""
+    """What a line takes from, or brings into, one bin: so much of one batch, or these serials.
+
+    `beyond` of what is taken was not there. `original` is the ledger entry that it returns, sends back or revalues. Of
+    what was `counted` the quantity is the difference, signed; `rate`, per stock unit, is that of a write-down.
+    `amount` is what it is worth, None where the ledger is to find that.
+    """
 
     line: Line
     warehouse: Warehouse
@@ -73,6 +79,26 @@ class Portion:
     batch: str | None = None
     serials: Sequence[str] = ()
     generated: bool = False
+    beyond: Decimal = ZERO
+    amount: Decimal | None = None
+    share: Decimal | None = None
+    original: str | None = None
+    counted: Decimal | None = None
+    rate: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a movement does to stock, in the order in which the ledger posts it.
+
+    What leaves; what of that arrives elsewhere, in the same order; what comes from outside; what only changes its
+    value, or was counted.
+    """
+
+    left: Sequence[Portion] = ()
+    moved: Sequence[Portion] = ()
+    came: Sequence[Portion] = ()
+    valued: Sequence[Portion] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +118,9 @@ class SerialEvent:
 class Case:
     """A movement being judged; `effective_at` and `day` are known before any line is allocated.
 
-    `named` are the serials and batches, by item, that its lines name: no series makes these.
+    `original` is the accepted movement that it names. `named` are the serials and batches, by item, that its lines
+    name: no series makes these. `also` are bins in which it takes a stamp even if nothing changes there: those of what
+    it names, and those it counted. `remarks` are what its source should know.
     """
 
     request: Request
@@ -103,14 +131,22 @@ class Case:
     limits: Limits
     effective_at: datetime
     day: date
+    original: MovementAllocated | None = None
     reasons: list[Reason] = field(default_factory=list)
     events: list[SerialEvent] = field(default_factory=list)
     named: set[tuple[str, str]] = field(default_factory=set)
+    also: set[BinKey] = field(default_factory=set)
+    remarks: list[Remark] = field(default_factory=list)
 
     def refuse(self, code: str, line: Line | RequestedLine | int | None, **facts: object) -> None:
         """Note a reason against the movement; the facts are shown as text."""
         number = line if isinstance(line, int) or line is None else _number(line)
         self.reasons.append(Reason(code, number, {name: _shown(value) for name, value in facts.items()}))
+
+    def remark(self, code: str, line: Line, **facts: object) -> None:
+        """Note something that the source should know; the facts are shown as text."""
+        shown = {name: _shown(value) for name, value in facts.items()}
+        self.remarks.append(Remark(code=code, line=line.number, facts=shown))
 
     def bin_key(self, item: Item, warehouse: Warehouse) -> BinKey:
         """The bin of an item in a warehouse."""
@@ -135,7 +171,16 @@ class Case:
     def add(self, key: BinKey, quantity: Decimal) -> None:
         """Change a bin's quantity."""
         before = self.bin(key)
-        self.draft.bins[key] = before._replace(quantity=before.quantity + quantity)
+        after = before.quantity + quantity
+        self.draft.bins[key] = before._replace(quantity=after, short=before.short and after < ZERO)
+
+    def rate_is_known(self, item: Item, warehouse: Warehouse) -> bool:
+        """Whether what has no rate of its own finds one in a bin: the last one there, or the item's standard rate."""
+        return self.bin(self.bin_key(item, warehouse)).rated or (item.standard_rate or ZERO) > ZERO
+
+    def draw(self, key: BinKey) -> None:
+        """Note that the movement's value hangs on what stands in a bin."""
+        self.draft.bins[key] = self.bin(key)._replace(last_drawn=self.stamp(key))
 
 
 def _number(line: Line | RequestedLine) -> int | None:

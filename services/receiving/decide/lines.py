@@ -3,16 +3,19 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from enum import Enum
 
-from services.receiving.decide.case import Case, Line
+from services.receiving.decide.case import Case, Line, Portion
 from services.receiving.decide.series import TooMany, count_serials, read_serials
 from services.receiving.decide.stock import Item, Warehouse
 from shared.contracts.movement import RequestedLine
 from shared.purposes import Flow, Tracking
 from shared.quantities import ZERO, fits, product, to_quantity
 
+NUMBER_LENGTH = 140
+"""The most characters that the number of a serial or a batch may have."""
 QUANTITY_LIMIT = Decimal(10) ** 12
-"""No bin may hold as much: a `Quantity` has 12 digits before its point."""
+"""No bin may hold, or lack, as much: a `Quantity` has 12 digits before its point."""
 
 
 def read_lines(case: Case) -> list[Line]:
@@ -20,10 +23,8 @@ def read_lines(case: Case) -> list[Line]:
     requested = case.movement.lines
     if not requested:
         case.refuse("no_lines", None)
-    if len(requested) > case.limits.lines:
-        case.refuse("too_many_lines", None, lines=len(requested), limit=case.limits.lines)
+    if not check_lines(case):
         return []
-    _check_numbers(case, requested)
     named = sum(count_serials(each.serials) for each in requested if each.serials is not None)
     if named > case.limits.serials_in_all:
         case.refuse("too_many_serials", None, serials=named, limit=case.limits.serials_in_all)
@@ -37,15 +38,21 @@ def read_lines(case: Case) -> list[Line]:
     return lines
 
 
-def numbered(requested: Sequence[RequestedLine]) -> list[tuple[int, RequestedLine]]:
-    """Each line with its number: its own, else its place from 1."""
-    return [(each.line or place, each) for place, each in enumerate(requested, 1)]
-
-
-def _check_numbers(case: Case, requested: Sequence[RequestedLine]) -> None:
+def check_lines(case: Case) -> bool:
+    """Whether the lines of a movement are few enough to be read; what is wrong with their numbers is noted."""
+    requested = case.movement.lines
+    if len(requested) > case.limits.lines:
+        case.refuse("too_many_lines", None, lines=len(requested), limit=case.limits.lines)
+        return False
     for number, times in Counter(number for number, _ in numbered(requested)).items():
         if times > 1:
             case.refuse("line_repeated", number, times=times)
+    return True
+
+
+def numbered(requested: Sequence[RequestedLine]) -> list[tuple[int, RequestedLine]]:
+    """Each line with its number: its own, else its place from 1."""
+    return [(each.line or place, each) for place, each in enumerate(requested, 1)]
 
 
 def moves_stock(case: Case, line: RequestedLine) -> bool:
@@ -56,12 +63,15 @@ def moves_stock(case: Case, line: RequestedLine) -> bool:
 def _read(case: Case, number: int, requested: RequestedLine) -> Line | None:
     before = len(case.reasons)
     item = _item(case, number, requested)
-    source = _warehouse(case, number, requested.source, "source", wanted=case.purpose.flow is not Flow.IN)
-    target = _warehouse(case, number, requested.target, "target", wanted=case.purpose.flow is not Flow.OUT)
+    leaving, coming = _sides(case, requested)
+    source = _warehouse(case, number, requested.source, "source", leaving)
+    target = _warehouse(case, number, requested.target, "target", coming)
     if source is not None and source is target:
         case.refuse("same_warehouse", number, warehouse=source.warehouse)
+    check_share(case, number, requested)
     if item is None:
-        _check_positive(case, number, requested.item, requested.quantity)
+        if requested.quantity is not None:
+            _check_sign(case, number, requested.item, requested.quantity)
         return None
     serials = _serials(case, number, item, requested)
     batch = (requested.batch or "").strip() or None
@@ -74,6 +84,12 @@ def _read(case: Case, number: int, requested: RequestedLine) -> Line | None:
     return Line(number, requested, item, entered, quantity, source, target, serials, batch)
 
 
+def check_share(case: Case, number: int, requested: RequestedLine) -> None:
+    """Refuse a share below zero."""
+    if requested.share is not None and requested.share < ZERO:
+        case.refuse("share_negative", number, share=requested.share)
+
+
 def _item(case: Case, number: int, requested: RequestedLine) -> Item | None:
     if requested.item is None:
         case.refuse("item_missing", number)
@@ -81,17 +97,43 @@ def _item(case: Case, number: int, requested: RequestedLine) -> Item | None:
     item = case.draft.stock.items.get((case.company.company, requested.item))
     if item is None:
         case.refuse("unknown_item", number, item=requested.item)
-    elif item.disabled:
+    elif item.disabled and not comes_back(case, requested) and case.purpose.flow is not Flow.SEND_BACK:
         case.refuse("item_disabled", number, item=item.item)
     return item
 
 
-def _warehouse(case: Case, number: int, code: str | None, side: str, *, wanted: bool) -> Warehouse | None:
-    if code is None or not wanted:
-        if wanted:
-            case.refuse(f"{side}_missing", number, purpose=case.purpose.name)
-        elif code is not None:
+class _Side(Enum):
+    """Whether a line names a warehouse on one of its sides."""
+
+    NEVER = "never"
+    MAY = "may"
+    MUST = "must"
+
+
+def comes_back(case: Case, line: RequestedLine) -> bool:
+    """Whether a line brings back what went out before: every line of a return, and those of a sale with a target."""
+    exchanged = case.purpose.has_money and line.target is not None and line.source is None
+    return case.purpose.flow is Flow.COME_BACK or exchanged
+
+
+def _sides(case: Case, line: RequestedLine) -> tuple[_Side, _Side]:
+    """Which of its warehouses a line names; what is returned knows them from its original."""
+    known = _Side.MAY if case.original is not None else _Side.MUST
+    if comes_back(case, line):
+        return _Side.NEVER, known
+    if case.purpose.flow is Flow.SEND_BACK:
+        return known, _Side.NEVER
+    if case.purpose.flow is Flow.MAKE:
+        return (_Side.NEVER, _Side.MUST) if line.source is None else (_Side.MUST, _Side.NEVER)
+    return _SIDES[case.purpose.flow]
+
+
+def _warehouse(case: Case, number: int, code: str | None, side: str, named: _Side) -> Warehouse | None:
+    if code is None or named is _Side.NEVER:
+        if code is not None:
             case.refuse(f"{side}_not_allowed", number, purpose=case.purpose.name, warehouse=code)
+        elif named is _Side.MUST:
+            case.refuse(f"{side}_missing", number, purpose=case.purpose.name)
         return None
     stock = case.draft.stock
     found = stock.warehouses.get((case.company.company, code))
@@ -132,23 +174,26 @@ def _check_batch(case: Case, number: int, item: Item, batch: str) -> None:
         case.refuse("batch_too_long", number, batch=batch, limit=NUMBER_LENGTH)
 
 
+class _Stated(Enum):
+    """The quantity that a line states."""
+
+    ABOVE_ZERO = "above zero"
+    FROM_ZERO = "zero or above"
+    NONE = "none"
+
+
 def _quantity(
     case: Case, number: int, item: Item, requested: RequestedLine, serials: Sequence[str] | None
 ) -> tuple[Decimal, Decimal]:
-    """The quantity as entered and in stock units; of named serials it is their count where none is given."""
-    entered: Decimal | None = requested.quantity
-    if entered is None and serials is not None:
-        entered = Decimal(len(serials))
-    if entered is None:
-        case.refuse("quantity_missing", number, item=item.item)
-        return ZERO, ZERO
+    """The quantity as entered and in stock units; zero where the line states none or a wrong one."""
     factor = factor_of(item, requested.unit)
     if factor is None:
         known = ", ".join(sorted({item.unit, *item.units}))
         case.refuse("unknown_unit", number, item=item.item, unit=requested.unit, known=known)
-        return entered, ZERO
+    entered = _entered(case, number, item, requested, serials)
+    if entered is None or factor is None:
+        return ZERO, ZERO
     quantity = to_quantity(product(entered, factor))
-    _check_positive(case, number, item.item, entered)
     if entered > ZERO and quantity <= ZERO:
         case.refuse("quantity_too_small", number, item=item.item, quantity=entered, unit=requested.unit or item.unit)
     if quantity >= QUANTITY_LIMIT:
@@ -157,9 +202,39 @@ def _quantity(
     return entered, quantity
 
 
-def _check_positive(case: Case, number: int, item: str | None, entered: Decimal | None) -> None:
-    if entered is not None and entered <= ZERO:
+def _entered(
+    case: Case, number: int, item: Item, requested: RequestedLine, serials: Sequence[str] | None
+) -> Decimal | None:
+    """The quantity in the line's own unit; of named serials it is their count where none is given."""
+    entered: Decimal | None = requested.quantity
+    if entered is None and _stated(case) is not _Stated.NONE:
+        entered = _counted(case, requested, serials)
+        if entered is None:
+            case.refuse("quantity_missing", number, item=item.item)
+    if entered is not None:
+        _check_sign(case, number, item.item, entered)
+    return entered
+
+
+def _counted(case: Case, requested: RequestedLine, serials: Sequence[str] | None) -> Decimal | None:
+    """How many serials a line names, None where it names none; where none may be there, an empty list says so."""
+    if serials is not None:
+        return Decimal(len(serials))
+    return ZERO if requested.serials is not None and _stated(case) is _Stated.FROM_ZERO else None
+
+
+def _check_sign(case: Case, number: int, item: str | None, entered: Decimal) -> None:
+    stated = _stated(case)
+    if stated is _Stated.NONE:
+        case.refuse("quantity_not_allowed", number, purpose=case.purpose.name, quantity=entered)
+    elif stated is _Stated.FROM_ZERO and entered < ZERO:
+        case.refuse("quantity_negative", number, item=item or "", quantity=entered)
+    elif stated is _Stated.ABOVE_ZERO and entered <= ZERO:
         case.refuse("quantity_not_positive", number, item=item or "", quantity=entered)
+
+
+def _stated(case: Case) -> _Stated:
+    return _QUANTITIES.get(case.purpose.flow, _Stated.ABOVE_ZERO)
 
 
 def _check_whole(case: Case, number: int, item: Item, quantity: Decimal, serials: Sequence[str] | None) -> None:
@@ -172,10 +247,39 @@ def _check_whole(case: Case, number: int, item: Item, quantity: Decimal, serials
         case.refuse("too_many_serials", number, serials=quantity, limit=case.limits.serials)
 
 
+def check_room(case: Case, line: Line, warehouse: Warehouse) -> None:
+    """A bin may not hold more, nor lack more, than a message could tell."""
+    if abs(case.bin(case.bin_key(line.item, warehouse)).quantity) >= QUANTITY_LIMIT:
+        case.refuse("quantity_too_large", line, item=line.item.item, quantity=line.quantity, limit=QUANTITY_LIMIT)
+
+
+def check_serials(case: Case, portions: Sequence[Portion]) -> None:
+    """Refuse more serials than a line or a movement may have, where the lines do not name them all themselves."""
+    of_lines: Counter[int] = Counter()
+    for portion in portions:
+        of_lines[portion.line.number] += len(portion.serials)
+    for number, serials in of_lines.items():
+        if serials > case.limits.serials:
+            case.refuse("too_many_serials", number, serials=serials, limit=case.limits.serials)
+    if of_lines.total() > case.limits.serials_in_all:
+        case.refuse("too_many_serials", None, serials=of_lines.total(), limit=case.limits.serials_in_all)
+
+
 def factor_of(item: Item, unit: str | None) -> Decimal | None:
     """How many stock units one of a unit is; None for a unit that the item does not have."""
     factors: Mapping[str, Decimal] = item.units
     return Decimal(1) if unit is None or unit == item.unit else factors.get(unit)
 
 
-NUMBER_LENGTH = 140
+_SIDES: Mapping[Flow, tuple[_Side, _Side]] = {
+    Flow.IN: (_Side.NEVER, _Side.MUST),
+    Flow.OUT: (_Side.MUST, _Side.NEVER),
+    Flow.MOVE: (_Side.MUST, _Side.MUST),
+    Flow.COUNT: (_Side.NEVER, _Side.MUST),
+    Flow.WRITE_DOWN: (_Side.MUST, _Side.NEVER),
+}
+_QUANTITIES: Mapping[Flow, _Stated] = {
+    Flow.COUNT: _Stated.FROM_ZERO,
+    Flow.WRITE_DOWN: _Stated.NONE,
+}
+"""What a line's quantity may be, where it is not above zero."""

@@ -1,15 +1,16 @@
 """When a movement takes effect: as reported, or a moment later where a till was only slow to report it.
 
 Tills report seconds or minutes out of order; that is not back-dating. A movement older than the last event of what it
-touches, by no more than the company's lateness and on the same business day, takes effect at that last event.
+touches, by no more than the company's lateness and on the same business day, takes effect at that last event. It never
+passes a count, which says what was there at its own moment; nor does a count itself take effect later.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from services.receiving.decide.stock import Company
+from services.receiving.decide.stock import NEVER, Company
 from shared.errors import Reason
 
 
@@ -22,8 +23,13 @@ class Moment:
     reasons: tuple[Reason, ...] = ()
 
 
-def moment(posting_at: datetime, last_at: datetime, company: Company, now: datetime) -> Moment:
-    """Judge the time of a movement; `last_at` is the last event of its bins and serials."""
+def moment(
+    posting_at: datetime, last_at: datetime, company: Company, now: datetime, *, fixed_from: datetime = NEVER
+) -> Moment:
+    """Judge the time of a movement; `last_at` is the last event of its bins and serials.
+
+    Before `fixed_from` it may not take effect later than reported: at that time something was counted.
+    """
     day = business_day(posting_at, company)
     if posting_at > now + company.lateness:
         return Moment(posting_at, day, (_reason("posting_in_future", posting_at=posting_at, now=now),))
@@ -31,7 +37,8 @@ def moment(posting_at: datetime, last_at: datetime, company: Company, now: datet
         return Moment(posting_at, day, (_reason("period_closed", day=day, open_from=company.open_from),))
     if posting_at >= last_at:
         return Moment(posting_at, day)
-    if last_at - posting_at <= company.lateness and business_day(last_at, company) == day:
+    is_late = last_at - posting_at <= company.lateness and (fixed_from == NEVER or posting_at >= fixed_from)
+    if is_late and business_day(last_at, company) == day:
         return Moment(last_at, day)
     return Moment(posting_at, day, (_reason("back_dating_unsupported", posting_at=posting_at, last_at=last_at),))
 
@@ -42,6 +49,11 @@ def business_day(at: datetime, company: Company) -> date:
         return at.astimezone(_zone(company.time_zone)).date()
     except OverflowError:  # the first or the last hours of the calendar
         return at.date()
+
+
+def day_begins(day: date, company: Company) -> datetime:
+    """The first moment of a day in the company's time zone."""
+    return datetime.combine(day, time.min, _zone(company.time_zone)).astimezone(UTC)
 
 
 @lru_cache(maxsize=256)

@@ -1,17 +1,20 @@
-"""The money side of a sale: what was sold and taxed on one side, what was tendered or is owed on the other.
+"""The money of a sale: what was sold and taxed on one side, what was tendered or is owed on the other.
 
 Net per line, tax per code, tenders and cash rounding must add up; no tax is computed here. Given only a price, the net
-is price times quantity, rounded, and what is not tendered at all is owed by the customer.
+is price times quantity, rounded, and what is not tendered at all is owed by the customer. The money of a return is the
+mirror of it. In an exchange what comes back stands among the debits, and is due the less.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from services.receiving.decide.accounts import account_of, is_known
-from services.receiving.decide.case import Case
-from services.receiving.decide.lines import numbered
+from services.receiving.decide.case import Case, Plan
+from services.receiving.decide.lines import comes_back, numbered
+from services.receiving.decide.refunds import refunds
 from services.receiving.decide.series import count_serials
-from shared.contracts.movement import AccountAmount, MoneySides, RequestedLine, Tender
-from shared.purposes import Role
+from shared.contracts.movement import AccountAmount, MoneySides, RequestedLine, Tender, TicketMoney
+from shared.purposes import PURPOSES, Flow, Role
 from shared.quantities import ZERO, Money, amount_of, fits
 
 AMOUNT_LIMIT = Decimal(10) ** 15
@@ -22,23 +25,67 @@ TENDERS = ("cash", "card")
 """Kinds of tender that have an account by default, of their own name; any other kind is an account of the company."""
 
 
-def money_sides(case: Case) -> MoneySides | None:
-    """Both sides of a sale's money with their accounts; None for other purposes, or where a reason was noted."""
-    if not case.purpose.has_money:
-        if case.movement.money is not None:
+def money_sides(case: Case, planned: Plan) -> MoneySides | None:
+    """Both sides of a movement's money with their accounts; None where it has none, or where a reason was noted."""
+    if not _has_money(case):
+        if _says_money(case):
             case.refuse("money_not_allowed", None, purpose=case.purpose.name)
         return None
-    before = len(case.reasons)
-    sold = [each for number, line in numbered(case.movement.lines) for each in _line_credits(case, number, line)]
-    due = sum((each.amount for each in sold), ZERO)
-    check_size(case, None, due)
-    debits = _debits(case, due)
-    if len(case.reasons) > before:
-        return None
-    return MoneySides(debits=_without_zero(debits), credits=_without_zero(sold))
+    _check_against(case)
+    debits, credits_ = _returned(case, planned), _sold(case)
+    returns = case.purpose.flow is Flow.COME_BACK
+    paying, owing = (credits_, debits) if returns else (debits, credits_)
+    _pay(case, paying, owing)
+    return None if case.reasons else MoneySides(debits=_without_zero(debits), credits=_without_zero(credits_))
 
 
-def _line_credits(case: Case, number: int, line: RequestedLine) -> list[AccountAmount]:
+def _has_money(case: Case) -> bool:
+    """Whether a movement has a money side: a return has one where its original had, else where it says so."""
+    if case.purpose.flow is not Flow.COME_BACK:
+        return case.purpose.has_money
+    return _says_money(case) if case.original is None else PURPOSES[case.original.purpose].has_money
+
+
+def _says_money(case: Case) -> bool:
+    """Whether a movement says anything of money; on the lines of one that never has any, it is not looked for."""
+    lines = case.movement.lines if case.purpose.has_money else ()
+    return case.movement.money is not None or any(_states_money(line) for line in lines)
+
+
+def _states_money(line: RequestedLine) -> bool:
+    return bool(line.tax) or any(said is not None for said in (line.net, line.price, line.account))
+
+
+def _check_against(case: Case) -> None:
+    """A sale names an original only for what comes back of it."""
+    against = case.movement.against
+    if against is not None and not any(comes_back(case, line) for line in case.movement.lines):
+        case.refuse("against_not_allowed", None, purpose=case.purpose.name, against=against.id)
+
+
+def _sold(case: Case) -> list[AccountAmount]:
+    """The income and taxes of the lines that sell."""
+    lines = [(number, line) for number, line in numbered(case.movement.lines) if not comes_back(case, line)]
+    return [each for number, line in lines for each in _stated(case, number, line)]
+
+
+def _returned(case: Case, planned: Plan) -> list[AccountAmount]:
+    """The income and taxes that the lines which come back take away again: as stated, else their part of the sale."""
+    lines = [(number, line) for number, line in numbered(case.movement.lines) if comes_back(case, line)]
+    parts = refunds(case, planned) if any(_takes_its_part(case, line) for _, line in lines) else {}
+    return [
+        each
+        for number, line in lines
+        for each in (parts.get(number, ()) if _takes_its_part(case, line) else _stated(case, number, line))
+    ]
+
+
+def _takes_its_part(case: Case, line: RequestedLine) -> bool:
+    """Whether a line gives back its part of what the original came to: it says nothing else."""
+    return comes_back(case, line) and case.movement.against is not None and not _states_money(line)
+
+
+def _stated(case: Case, number: int, line: RequestedLine) -> list[AccountAmount]:
     net = _net(case, number, line)
     income = _account(case, number, line.account, account_of(case.company, Role.INCOME))
     booked = [AccountAmount(account=income, amount=Money(net), line=number)]
@@ -74,20 +121,27 @@ def _entered(line: RequestedLine) -> Decimal:
     return Decimal(count_serials(line.serials or ()) or 1)
 
 
-def _debits(case: Case, due: Decimal) -> list[AccountAmount]:
-    money = case.movement.money
-    tenders = money.tenders if money is not None else []
-    rounding = money.rounding if money is not None and money.rounding is not None else Money(0)
-    debits = [_tendered(case, tender) for tender in tenders]
-    _checked(case, None, rounding)
-    if tenders:
-        tendered = sum((debit.amount for debit in debits), ZERO)
-        if tendered + rounding != due:
-            case.refuse("money_unbalanced", None, due=due, tendered=tendered, rounding=rounding)
-    else:
-        debits.append(AccountAmount(account=account_of(case.company, Role.RECEIVABLE), amount=Money(due - rounding)))
-    debits.append(AccountAmount(account=account_of(case.company, Role.CASH_ROUNDING), amount=rounding))
-    return debits
+def _pay(case: Case, paying: list[AccountAmount], owing: list[AccountAmount]) -> None:
+    """Add tenders and rounding to the side that pays what the other owes; without tenders the customer's account is
+    that side, or the other one where it is owed the other way round.
+    """
+    money = case.movement.money or TicketMoney()
+    due = _total(owing) - _total(paying)
+    check_size(case, None, due)
+    tenders = [_tendered(case, tender) for tender in money.tenders]
+    rounding = _checked(case, None, Money(0) if money.rounding is None else money.rounding)
+    owed = due - rounding - _total(tenders)
+    if not tenders:
+        receivable = AccountAmount(account=account_of(case.company, Role.RECEIVABLE), amount=Money(abs(owed)))
+        (paying if owed >= ZERO else owing).append(receivable)
+    elif owed and _is_due(case):
+        case.refuse("money_unbalanced", None, due=due, tendered=_total(tenders), rounding=rounding)
+    paying += [*tenders, AccountAmount(account=account_of(case.company, Role.CASH_ROUNDING), amount=rounding)]
+
+
+def _is_due(case: Case) -> bool:
+    """Whether it is known what is due: the part of what does not come back after all is not."""
+    return not (case.reasons and any(_takes_its_part(case, line) for line in case.movement.lines))
 
 
 def _tendered(case: Case, tender: Tender) -> AccountAmount:
@@ -109,6 +163,10 @@ def _checked(case: Case, number: int | None, amount: Money) -> Money:
     if not fits(amount, case.company.digits):
         case.refuse("too_many_places", number, amount=amount, currency=case.company.currency)
     return amount
+
+
+def _total(amounts: Iterable[AccountAmount]) -> Decimal:
+    return sum((each.amount for each in amounts), ZERO)
 
 
 def _without_zero(amounts: list[AccountAmount]) -> list[AccountAmount]:

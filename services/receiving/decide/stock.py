@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
+from shared.contracts.movement import MovementAllocated
 from shared.purposes import AccountKind, BatchState, Method, Pick, Role, SerialStatus, Tracking
 from shared.quantities import ZERO
 
@@ -80,7 +81,12 @@ class Warehouse:
 
 
 class Bin(NamedTuple):
-    """One item in one warehouse; of a serialized item the quantity is the count of its serials."""
+    """One item in one warehouse; of a serialized item the quantity is the count of its serials.
+
+    `short`: more was issued than was there, which the item allows or a source told as a fact. `last_drawn` is the stamp
+    of the last movement whose value hangs on what stood there: what took untracked goods, counted or wrote down any, or
+    brought some at the last rate known. `counted_at` is the time of the last count.
+    """
 
     quantity: Decimal = ZERO
     reserved: Decimal = ZERO
@@ -88,6 +94,9 @@ class Bin(NamedTuple):
     last_at: datetime = NEVER
     last_recorded_at: datetime = NEVER
     rated: bool = False
+    short: bool = False
+    last_drawn: int = 0
+    counted_at: datetime = NEVER
 
 
 class Entered(NamedTuple):
@@ -112,14 +121,18 @@ class Batch(NamedTuple):
 
 
 class BatchStock(NamedTuple):
-    """So much of a batch in one warehouse."""
+    """So much of a batch in one warehouse; `last_drawn` is the stamp of the last movement that took of it there."""
 
     quantity: Decimal = ZERO
     reserved: Decimal = ZERO
+    last_drawn: int = 0
 
 
 class Serial(NamedTuple):
-    """A serialized unit: its place (None: nowhere in stock), its last event; `last_tie` numbers those of a moment."""
+    """A serialized unit: its place (None: nowhere in stock), its last event; `last_tie` numbers those of a moment.
+
+    `left_by` is the ledger entry by which it last left the company's stock, and `left_from` the warehouse.
+    """
 
     status: SerialStatus = SerialStatus.INACTIVE
     warehouse: str | None = None
@@ -134,6 +147,15 @@ class Serial(NamedTuple):
     last_tie: int = 0
     reserved_for: str | None = None
     attributes: Mapping[str, str] | None = None
+    left_by: str | None = None
+    left_from: str | None = None
+
+
+class Returned(NamedTuple):
+    """How much of a ledger entry came back or was sent back so far, and which of its serials."""
+
+    quantity: Decimal = ZERO
+    serials: frozenset[str] = frozenset()
 
 
 _Key = TypeVar("_Key")
@@ -164,8 +186,9 @@ class Stock:
 
     `batch_totals` holds the quantity of a batch in all warehouses, for batches that something comes into.
     `known_serials` and `known_batches` existed when it was locked: whoever makes another of that name meanwhile is
-    met in its key. `originals` are the movements that cancellations name, and whether they were accepted; `tombstones`
-    are movements that were cancelled before they came, and by which.
+    met in its key. `originals` are the decided movements that others name, None for a rejected one; `returned` tells of
+    their ledger entries what was returned. `tombstones` are movements that were cancelled before they came, and by
+    which. `telling` are the sources that tell facts.
     """
 
     companies: dict[str, Company] = field(default_factory=dict)
@@ -180,7 +203,9 @@ class Stock:
     serials_in: dict[BinKey, set[str]] = field(default_factory=lambda: defaultdict(set))
     batches_in: dict[BinKey, set[str]] = field(default_factory=lambda: defaultdict(set))
     pick_orders: dict[BinKey, Sequence[str]] = field(default_factory=dict, compare=False)
-    originals: dict[MovementKey, bool] = field(default_factory=dict)
+    originals: dict[MovementKey, MovementAllocated | None] = field(default_factory=dict)
+    returned: dict[str, Returned] = field(default_factory=dict)
+    telling: frozenset[str] = frozenset()
     tombstones: dict[MovementKey, MovementKey] = field(default_factory=dict)
     known_serials: frozenset[SerialKey] = frozenset()
     known_batches: frozenset[BatchKey] = frozenset()
@@ -228,12 +253,13 @@ class Changes:
     batch_totals: set[BatchKey] = field(default_factory=set)
     serials: set[SerialKey] = field(default_factory=set)
     series: set[SeriesKey] = field(default_factory=set)
+    returned: set[str] = field(default_factory=set)
 
 
 class Draft:
     """One movement's changes over a stock."""
 
-    __slots__ = ("batch_stock", "batch_totals", "batches", "bins", "serials", "series", "stock")
+    __slots__ = ("batch_stock", "batch_totals", "batches", "bins", "returned", "serials", "series", "stock")
 
     def __init__(self, stock: Stock) -> None:
         self.stock = stock
@@ -243,3 +269,4 @@ class Draft:
         self.batch_totals = Layer(stock.batch_totals)
         self.serials = Layer(stock.serials)
         self.series = Layer(stock.series)
+        self.returned = Layer(stock.returned)

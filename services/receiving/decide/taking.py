@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import islice
 
 from services.receiving.decide.case import Case, Line, Portion, SerialEvent
+from services.receiving.decide.lines import check_room
 from services.receiving.decide.picking import pickable_batches, pickable_serials, spread, why_not
 from services.receiving.decide.stock import Batch, BatchStock, Serial, Warehouse
 from shared.purposes import Flow, Pick, SerialStatus, Tracking
@@ -20,11 +21,35 @@ def take(case: Case, line: Line, source: Warehouse) -> list[Portion]:
 def _take_quantity(case: Case, line: Line, source: Warehouse) -> list[Portion]:
     key = case.bin_key(line.item, source)
     there = case.bin(key)
-    if there.quantity - there.reserved < line.quantity:
-        _lack(case, line, source, there.quantity - there.reserved)
-        return []
+    available = there.quantity - there.reserved
+    beyond = ZERO
+    if available < line.quantity:
+        if not _may_be_short(case, line):
+            lack(case, line, source, available)
+            return []
+        beyond = max(line.quantity - max(there.quantity, ZERO), ZERO)
+    if beyond:
+        _go_short(case, line, source, beyond)
     case.add(key, -line.quantity)
-    return [Portion(line, source, line.quantity)]
+    case.draw(key)
+    check_room(case, line, source)
+    return [Portion(line, source, line.quantity, beyond=beyond)]
+
+
+def _may_be_short(case: Case, line: Line) -> bool:
+    """Whether more may be issued than is there: what a source tells as a fact has happened."""
+    return line.item.allow_negative_stock or case.request.source in case.draft.stock.telling
+
+
+def _go_short(case: Case, line: Line, source: Warehouse, beyond: Decimal) -> None:
+    """Note a shortage. What is not there needs a rate, the last or the standard one; a fact goes without."""
+    key = case.bin_key(line.item, source)
+    there = case.bin(key)
+    if not case.rate_is_known(line.item, source) and case.request.source not in case.draft.stock.telling:
+        case.refuse("rate_missing", line, item=line.item.item)
+    case.draft.bins[key] = there._replace(short=True)
+    facts = {"item": line.item.item, "warehouse": source.warehouse, "wanted": line.quantity, "short": beyond}
+    case.remark("shortage", line, **facts)
 
 
 def _take_batches(case: Case, line: Line, source: Warehouse) -> list[Portion]:
@@ -49,7 +74,7 @@ def _named_batch(case: Case, line: Line, source: Warehouse, number: str) -> list
     stock = case.draft.batch_stock.get((*case.bin_key(line.item, source), number)) or BatchStock()
     allowed = _may_leave(case, line, number, batch)
     if stock.quantity - stock.reserved < line.quantity:
-        _lack(case, line, source, stock.quantity - stock.reserved, batch=number)
+        lack(case, line, source, stock.quantity - stock.reserved, batch=number)
         return []
     return [Portion(line, source, line.quantity, number)] if allowed else []
 
@@ -58,16 +83,17 @@ def _picked_batches(case: Case, line: Line, source: Warehouse) -> list[Portion]:
     pickable = pickable_batches(case, line, source)
     available = sum((each.quantity for each in pickable), ZERO)
     if available < line.quantity:
-        _lack(case, line, source, available)
+        lack(case, line, source, available)
         return []
     return [Portion(line, source, quantity, number) for number, quantity in spread(line.quantity, pickable)]
 
 
 def change_batch_stock(case: Case, line: Line, warehouse: Warehouse, number: str, change: Decimal) -> None:
     """Change how much of a batch stands in a warehouse, and in all of them, in the draft."""
-    key = (*case.bin_key(line.item, warehouse), number)
-    before = case.draft.batch_stock.get(key) or BatchStock()
-    case.draft.batch_stock[key] = before._replace(quantity=before.quantity + change)
+    bin_key = case.bin_key(line.item, warehouse)
+    before = case.draft.batch_stock.get((*bin_key, number)) or BatchStock()
+    drawn = case.stamp(bin_key) if change < ZERO else before.last_drawn
+    case.draft.batch_stock[*bin_key, number] = before._replace(quantity=before.quantity + change, last_drawn=drawn)
     batch = case.batch_key(line.item, number)
     case.draft.batch_totals[batch] = (case.draft.batch_totals.get(batch) or ZERO) + change
 
@@ -83,7 +109,7 @@ def _take_serials(case: Case, line: Line, source: Warehouse) -> list[Portion]:
     if not serials:
         return []
     for number in serials:
-        _serial_leaves(case, line, number)
+        serial_leaves(case, line, number)
     case.add(case.bin_key(line.item, source), -Decimal(len(serials)))
     return [Portion(line, source, Decimal(len(serials)), line.batch, serials)]
 
@@ -93,30 +119,32 @@ def _named_serials(case: Case, line: Line, source: Warehouse, named: Sequence[st
     before = len(case.reasons)
     batches = set()
     for number in named:
-        serial = case.draft.serials.get((case.company.company, line.item.item, number))
-        facts = {"item": line.item.item, "serial": number, "warehouse": source.warehouse}
-        if serial is None:
-            case.refuse("unknown_serial", line, **facts)
-        elif not _stands_here(case, line, source, number, serial):
-            case.refuse("serial_not_here", line, **facts, stands=serial.warehouse or serial.status.value)
-        else:
-            _check_serial(case, line, number, serial)
+        serial = standing(case, line, source, number)
+        if serial is not None and serial.reserved_for is not None:
+            case.refuse("serial_reserved", line, serial=number, order=serial.reserved_for)
+        if serial is not None:
             batches.add(serial.batch)
     _check_batches(case, line, sorted(filter(None, batches)))
     return named if len(case.reasons) == before else []
 
 
-def _stands_here(case: Case, line: Line, source: Warehouse, number: str, serial: Serial) -> bool:
-    """Whether a serial stands in a warehouse; what only arrives there by this movement cannot leave by it."""
-    moved = (case.company.company, line.item.item, number) in case.draft.serials.own
-    return serial.warehouse == source.warehouse and not moved
+def standing(case: Case, line: Line, source: Warehouse, number: str) -> Serial | None:
+    """A serial that a line names, if it stands in the warehouse and is of the line's batch; the reason is noted.
 
-
-def _check_serial(case: Case, line: Line, number: str, serial: Serial) -> None:
+    What only arrives there by this movement does not stand there yet.
+    """
+    key = (case.company.company, line.item.item, number)
+    serial = case.draft.serials.get(key)
+    facts = {"item": line.item.item, "serial": number, "warehouse": source.warehouse}
+    if serial is None:
+        case.refuse("unknown_serial", line, **facts)
+        return None
+    if serial.warehouse != source.warehouse or key in case.draft.serials.own:
+        case.refuse("serial_not_here", line, **facts, stands=serial.warehouse or serial.status.value)
+        return None
     if line.batch is not None and serial.batch != line.batch:
         case.refuse("serial_of_another_batch", line, serial=number, batch=line.batch, its=serial.batch or "none")
-    if serial.reserved_for is not None:
-        case.refuse("serial_reserved", line, serial=number, order=serial.reserved_for)
+    return serial
 
 
 def _check_batches(case: Case, line: Line, numbers: Sequence[str]) -> None:
@@ -129,12 +157,12 @@ def _check_batches(case: Case, line: Line, numbers: Sequence[str]) -> None:
 def _picked_serials(case: Case, line: Line, source: Warehouse) -> list[str]:
     picked = list(islice(pickable_serials(case, line, source), int(line.quantity)))
     if len(picked) < line.quantity:
-        _lack(case, line, source, Decimal(len(picked)))
+        lack(case, line, source, Decimal(len(picked)))
         return []
     return picked
 
 
-def _serial_leaves(case: Case, line: Line, number: str) -> None:
+def serial_leaves(case: Case, line: Line, number: str) -> None:
     """A serial leaves the company's stock, or goes to another warehouse of it: one event of its history."""
     key = (case.company.company, line.item.item, number)
     serial = case.draft.serials.get(key) or Serial()
@@ -191,7 +219,8 @@ def _excused(case: Case, line: Line, code: str) -> bool:
     return case.purpose.takes_held or to_quarantine
 
 
-def _lack(case: Case, line: Line, source: Warehouse, available: Decimal, **facts: object) -> None:
+def lack(case: Case, line: Line, source: Warehouse, available: Decimal, **facts: object) -> None:
+    """Refuse a line because not as much as it wants may leave a warehouse."""
     case.refuse(
         "insufficient_stock",
         line,

@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
 from services.receiving.decide import patience
 from services.receiving.decide.allocation import Accepted, Rejected, allocate
-from services.receiving.decide.cancelling import CANCELLATION, original_of
+from services.receiving.decide.cancelling import CANCELLATION
 from services.receiving.decide.case import Request
+from services.receiving.decide.originals import original_of
 from services.receiving.handlers.gate import (
     NAME,
     Gate,
@@ -23,6 +25,7 @@ from services.receiving.handlers.gate import (
     wake,
     who_waits,
 )
+from services.receiving.handlers.trials import try_out
 from services.receiving.store import inbox, waiting
 from services.receiving.store.locking import lock_stock
 from services.receiving.store.saving import save_stock
@@ -39,9 +42,10 @@ _IDENTIFIER_LENGTH = 200
 
 
 class _Named(msgspec.Struct):
-    """The least of a movement: what names it, whatever else is wrong with it."""
+    """The least of a movement: what names it, and whether it is only tried, whatever else is wrong with it."""
 
     id: str
+    dry_run: Any = False
 
 
 _movements = decoder(MovementRequested)
@@ -97,6 +101,8 @@ def _in_utc(movement: MovementRequested) -> MovementRequested:
 def allocate_movements(inputs: Sequence[Input], connection: Connection, gate: Gate) -> Settled:
     """Take or create the serials and batches that the requested movements need; answer each source."""
     now = gate.clock()
+    trials = [each.value for each in inputs if _is_trial(each)]
+    inputs = [each for each in inputs if not _is_trial(each)]
     asked: dict[Key, _Try] = {}
     for each in inputs:
         request: Request = each.value
@@ -105,7 +111,7 @@ def allocate_movements(inputs: Sequence[Input], connection: Connection, gate: Ga
     waits = waiting.waiting_digests(connection, asked)
     conflicts = _park_conflicts(connection, inputs, asked, answered, waits)
     new = [each for key, each in asked.items() if key not in answered and key not in waits]
-    settled = _decide(connection, new, gate, now)
+    settled = _decide(connection, new, gate, now, trials=trials)
     told = [output for key, each in answered.items() for output in _outputs(key, each.allocated, each.outcome)]
     return told_again(settled, told, len(answered), conflicts)
 
@@ -124,6 +130,14 @@ def try_again(waiters: Sequence[Waiter], connection: Connection, gate: Gate) -> 
     return _decide(connection, tries, gate, gate.clock(), waited=True)
 
 
+def _is_trial(each: Input) -> bool:
+    """Whether a movement is only to be tried; one that cannot be read as a whole may still say so."""
+    request: Request = each.value
+    if request.movement is not None:
+        return request.movement.dry_run
+    return read_outline(_named, each.raw).dry_run is True
+
+
 def _park_conflicts(
     connection: Connection,
     inputs: Sequence[Input],
@@ -140,17 +154,23 @@ def _park_conflicts(
 
 
 def _decide(
-    connection: Connection, tries: Sequence[_Try], gate: Gate, now: datetime, *, waited: bool = False
+    connection: Connection,
+    tries: Sequence[_Try],
+    gate: Gate,
+    now: datetime,
+    *,
+    trials: Sequence[Request] = (),
+    waited: bool = False,
 ) -> Settled:
     """Judge, write what was decided, keep waiting who may only be early, make due who lacked what came."""
-    if not tries:
+    if not tries and not trials:
         return Settled()
     requests = [each.request for each in tries]
-    stock = lock_stock(connection, requests, gate.limits)
-    inbox.load_references(connection, stock, [each.waiter.key for each in tries], _originals(requests))
+    stock = lock_stock(connection, [*requests, *trials], gate.limits)
     decided = allocate(requests, stock, now, gate.limits)
+    tried = try_out(trials, stock, now, gate.limits)
     accepted = [each for each in decided if isinstance(each, Accepted)]
-    save_stock(connection, stock, [event for each in accepted for event in each.events])
+    save_stock(connection, stock, accepted)
     pairs = list(zip(tries, decided, strict=True))
     refused = [(each.waiter, judged.outcome) for each, judged in pairs if isinstance(judged, Rejected)]
     waits = who_waits(connection, refused, gate, now, waited=waited)
@@ -164,25 +184,17 @@ def _decide(
         _note(judged)
     woke = wake(connection, lambda: {lack for each in accepted for lack in _brought(each)}, now)
     outputs = [output for row in rows for output in _outputs((row.source, row.id), row.allocated, row.outcome)]
-    return Settled(outputs, woke, tally([judged.outcome for _, judged in final], len(waits), woke, waited=waited))
-
-
-def _originals(requests: Sequence[Request]) -> list[Key]:
-    """The movements that cancellations name."""
-    return [
-        original
-        for each in requests
-        if each.movement is not None and each.movement.purpose == CANCELLATION
-        if (original := original_of(each.source, each.movement)) is not None
-    ]
+    counts = tally([judged.outcome for _, judged in final], len(waits), woke, waited=waited)
+    return Settled([*outputs, *tried.outputs], woke, counts + tried.counts)
 
 
 def _tombstones(final: Iterable[Accepted | Rejected]) -> Iterator[tuple[Key, Key]]:
-    """The originals that never came, and the cancellations that waited for them."""
+    """The originals that never came, and the cancellations that waited for them; a return of one does not bury it."""
     for judged in final:
         request = judged.request
-        if isinstance(judged, Rejected) and any(each.code == "unknown_original" for each in judged.outcome.reasons):
-            for original in _originals([request]):
+        if isinstance(judged, Rejected) and judged.purpose == CANCELLATION and request.movement is not None:
+            original = original_of(request.source, request.movement)
+            if original is not None and any(each.code == "unknown_original" for each in judged.outcome.reasons):
                 yield original, (request.source, request.id)
 
 

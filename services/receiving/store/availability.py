@@ -54,7 +54,8 @@ def available(connection: Connection, company: str, item: str, warehouse: str, a
         raise StockbookError("no such item", company=company, item=item)
     if found.tracking is Tracking.NONE:
         bins = query(connection, _BIN, **key)
-        return Available(found.tracking, found.unit, bins[0].quantity - bins[0].reserved if bins else ZERO)
+        free = bins[0].quantity - bins[0].reserved if bins else ZERO
+        return Available(found.tracking, found.unit, max(free, ZERO))
     day = business_day(at, companies[company])
     pickable: list[Pickable] = []
     rest: list[tuple[Pickable, str]] = []

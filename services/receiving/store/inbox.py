@@ -11,7 +11,6 @@ from operator import attrgetter
 
 from sqlalchemy import Connection
 
-from services.receiving.decide.stock import Stock
 from shared.db import columns, copy, query, run
 from shared.service import Key
 
@@ -86,8 +85,6 @@ WHERE (movement.source, movement.id) = (new.source, new.id) AND movement.allocat
 """
 
 
-_DECIDED = f"SELECT source, id, allocated IS NOT NULL AS accepted FROM receiving.movement WHERE {_KEYS}"
-_TOMBSTONES = f"SELECT source, id, by_source, by_id FROM receiving.tombstone WHERE {_KEYS}"
 _BURY = """
 INSERT INTO receiving.tombstone (source, id, by_source, by_id)
 SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[]), cast(:by_source AS text[]), cast(:by_id AS text[]))
@@ -115,16 +112,6 @@ def answered_definitions(connection: Connection, keys: Iterable[Key]) -> Mapping
     return {
         (row.source, row.id): Answered(bytes(row.digest), bytes(row.outcome), accepted=row.accepted) for row in rows
     }
-
-
-def load_references(connection: Connection, stock: Stock, keys: Iterable[Key], originals: Iterable[Key]) -> None:
-    """Note which of the originals were decided, and which of the movements `keys` were cancelled before they came."""
-    named = sorted(set(originals))
-    if named:
-        rows = query(connection, _DECIDED, **columns(named, "source id"))
-        stock.originals = {(row.source, row.id): row.accepted for row in rows}
-    rows = query(connection, _TOMBSTONES, **columns(sorted(set(keys)), "source id"))
-    stock.tombstones = {(row.source, row.id): (row.by_source, row.by_id) for row in rows}
 
 
 def bury(connection: Connection, tombstones: Iterable[tuple[Key, Key]]) -> None:

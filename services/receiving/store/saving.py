@@ -1,4 +1,4 @@
-"""Writing what allocation decided: bins, batches, serials and their stays, series; set-based, in one order."""
+"""Writing what allocation decided: bins, batches, serials and their stays, series, returns; set-based, in one order."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from services.receiving.decide.allocation import Accepted
 from services.receiving.decide.case import SerialEvent
-from services.receiving.decide.stock import BatchKey, SerialKey, Stock
+from services.receiving.decide.stock import BatchKey, BinKey, SerialKey, Stock
 from shared.contracts.codec import write
 from shared.db import columns, copy, run
 from shared.purposes import Tracking
@@ -16,13 +17,19 @@ from shared.purposes import Tracking
 _BINS = """
 UPDATE receiving.bin SET
     quantity = CASE WHEN each.counted THEN bin.quantity ELSE each.quantity END,
-    last_stamp = each.last_stamp, last_at = each.last_at, last_recorded_at = each.last_recorded_at, rated = each.rated
+    last_stamp = each.last_stamp, last_at = each.last_at, last_recorded_at = each.last_recorded_at, rated = each.rated,
+    short = each.short, last_drawn = each.last_drawn, counted_at = each.counted_at
 FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]), cast(:quantity AS numeric[]),
     cast(:counted AS boolean[]), cast(:last_stamp AS bigint[]), cast(:last_at AS timestamptz[]),
-    cast(:last_recorded_at AS timestamptz[]), cast(:rated AS boolean[]))
-    AS each (company, item, warehouse, quantity, counted, last_stamp, last_at, last_recorded_at, rated)
+    cast(:last_recorded_at AS timestamptz[]), cast(:rated AS boolean[]), cast(:short AS boolean[]),
+    cast(:last_drawn AS bigint[]), cast(:counted_at AS timestamptz[]))
+    AS each (company, item, warehouse, quantity, counted, last_stamp, last_at, last_recorded_at, rated, short,
+    last_drawn, counted_at)
 WHERE (bin.company, bin.item, bin.warehouse) = (each.company, each.item, each.warehouse)
 """
+_BIN_NAMES = (
+    "company item warehouse quantity counted last_stamp last_at last_recorded_at rated short last_drawn counted_at"
+)
 _BATCH_COLUMNS = """
 company, item, batch, entered_at, entered_stamp, entered_line, expires_on, manufactured_on, supplier, supplier_batch,
 attributes
@@ -35,11 +42,13 @@ FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:batch AS text
     AS each (company, item, batch, entered_at, entered_stamp, entered_line)
 WHERE (batch.company, batch.item, batch.batch) = (each.company, each.item, each.batch)
 """
+# Of a batch that had gone from a bin, and was not read for that, the stamp when it was drawn last stays.
 _BATCH_STOCK = """
-INSERT INTO receiving.batch_stock (company, item, warehouse, batch, quantity)
+INSERT INTO receiving.batch_stock (company, item, warehouse, batch, quantity, last_drawn)
 SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]),
-    cast(:batch AS text[]), cast(:quantity AS numeric[]))
-ON CONFLICT (company, item, warehouse, batch) DO UPDATE SET quantity = excluded.quantity
+    cast(:batch AS text[]), cast(:quantity AS numeric[]), cast(:last_drawn AS bigint[]))
+ON CONFLICT (company, item, warehouse, batch) DO UPDATE SET
+    quantity = excluded.quantity, last_drawn = greatest(batch_stock.last_drawn, excluded.last_drawn)
 """
 _SERIES = """
 UPDATE receiving.series SET last = each.last
@@ -48,7 +57,8 @@ WHERE (series.company, series.prefix) = (each.company, each.prefix)
 """
 _SERIAL_COLUMNS = """
 company, item, serial, status, warehouse, batch, supplier, supplier_document, customer, customer_document,
-warranty_until, entered_at, entered_stamp, entered_line, entered_place, last_at, last_tie, attributes
+warranty_until, entered_at, entered_stamp, entered_line, entered_place, last_at, last_tie, left_by, left_from,
+attributes
 """
 _MOVED_SERIALS = """
 UPDATE receiving.serial SET
@@ -56,15 +66,17 @@ UPDATE receiving.serial SET
     supplier_document = each.supplier_document, customer = each.customer, customer_document = each.customer_document,
     warranty_until = each.warranty_until, entered_at = each.entered_at, entered_stamp = each.entered_stamp,
     entered_line = each.entered_line, entered_place = each.entered_place, last_at = each.last_at,
-    last_tie = each.last_tie, attributes = coalesce(each.attributes, serial.attributes)
+    last_tie = each.last_tie, left_by = each.left_by, left_from = each.left_from,
+    attributes = coalesce(each.attributes, serial.attributes)
 FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:serial AS text[]), cast(:status AS text[]),
     cast(:warehouse AS text[]), cast(:batch AS text[]), cast(:supplier AS text[]), cast(:supplier_document AS text[]),
     cast(:customer AS text[]), cast(:customer_document AS text[]), cast(:warranty_until AS date[]),
     cast(:entered_at AS timestamptz[]), cast(:entered_stamp AS bigint[]), cast(:entered_line AS integer[]),
     cast(:entered_place AS integer[]), cast(:last_at AS timestamptz[]), cast(:last_tie AS integer[]),
-    cast(:attributes AS json[]))
+    cast(:left_by AS uuid[]), cast(:left_from AS text[]), cast(:attributes AS json[]))
     AS each (company, item, serial, status, warehouse, batch, supplier, supplier_document, customer, customer_document,
-    warranty_until, entered_at, entered_stamp, entered_line, entered_place, last_at, last_tie, attributes)
+    warranty_until, entered_at, entered_stamp, entered_line, entered_place, last_at, last_tie, left_by, left_from,
+    attributes)
 WHERE (serial.company, serial.item, serial.serial) = (each.company, each.item, each.serial)
 """
 _END_STAYS = """
@@ -78,6 +90,12 @@ WHERE (stay.company, stay.item, stay.serial) = (each.company, each.item, each.se
 _STAY_COLUMNS = """
 company, item, serial, from_at, from_tie, until_at, until_tie, warehouse, in_source, in_id, out_source, out_id
 """
+_RETURNED = """
+INSERT INTO receiving.returned (company, entry, quantity, serials)
+SELECT * FROM unnest(cast(:company AS text[]), cast(:entry AS uuid[]), cast(:quantity AS numeric[]),
+    cast(:serials AS json[]))
+ON CONFLICT (company, entry) DO UPDATE SET quantity = excluded.quantity, serials = excluded.serials
+"""
 _FOREVER = "infinity"
 
 
@@ -89,25 +107,41 @@ class _Stay:
     ended: SerialEvent | None = None
 
 
-def save_stock(connection: Connection, stock: Stock, events: Iterable[SerialEvent]) -> None:
+def save_stock(connection: Connection, stock: Stock, accepted: Sequence[Accepted]) -> None:
     """Write what accepted movements changed in the stock."""
     _save_serials(connection, stock)
-    _save_stays(connection, events)
+    _save_stays(connection, [event for each in accepted for event in each.events])
     _save_batches(connection, stock)
     changed = stock.changed
     bins = [(*key, *_bin(stock, key)) for key in sorted(changed.bins)]
     if bins:
-        names = "company item warehouse quantity counted last_stamp last_at last_recorded_at rated"
-        run(connection, _BINS, **columns(bins, names))
+        run(connection, _BINS, **columns(bins, _BIN_NAMES))
     if changed.series:
         rows = [(*key, stock.series[key]) for key in sorted(changed.series)]
         run(connection, _SERIES, **columns(rows, "company prefix last"))
+    if changed.returned:
+        _save_returned(connection, stock, accepted)
 
 
-def _bin(stock: Stock, key: tuple[str, str, str]) -> tuple[Any, ...]:
-    found = stock.bins[key]
-    counted = stock.items[key[0], key[1]].tracking is Tracking.SERIAL
-    return (found.quantity, counted, found.last_stamp, found.last_at, found.last_recorded_at, found.rated)
+def _bin(stock: Stock, key: BinKey) -> tuple[Any, ...]:
+    """A bin's row; `counted`: its quantity follows its serials. Nobody read the item where there is only a stamp."""
+    found, item = stock.bins[key], stock.items.get(key[:2])
+    counted = item is not None and item.tracking is Tracking.SERIAL
+    times = (found.last_stamp, found.last_at, found.last_recorded_at)
+    return (found.quantity, counted, *times, found.rated, found.short, found.last_drawn, found.counted_at)
+
+
+def _save_returned(connection: Connection, stock: Stock, accepted: Iterable[Accepted]) -> None:
+    """What came back or was sent back of ledger entries, each of the company of those who return it."""
+    returning = ((leg.original, each.allocated.company) for each in accepted for leg in each.allocated.legs)
+    companies = {entry: company for entry, company in returning if entry in stock.changed.returned}
+    found = ((company, entry, stock.returned[entry]) for entry, company in sorted(companies.items()))
+    rows = [(company, entry, each.quantity, _list(each.serials)) for company, entry, each in found]
+    run(connection, _RETURNED, **columns(rows, "company entry quantity serials"))
+
+
+def _list(serials: Iterable[str]) -> str:
+    return write(sorted(serials)).decode()
 
 
 def _save_batches(connection: Connection, stock: Stock) -> None:
@@ -119,9 +153,10 @@ def _save_batches(connection: Connection, stock: Stock) -> None:
     if entered:
         names = "company item batch entered_at entered_stamp entered_line"
         run(connection, _BATCHES_ENTERED, **columns(entered, names))
-    stocks = [(*key, stock.batch_stock[key].quantity) for key in sorted(stock.changed.batch_stock)]
+    held = ((key, stock.batch_stock[key]) for key in sorted(stock.changed.batch_stock))
+    stocks = [(*key, each.quantity, each.last_drawn) for key, each in held]
     if stocks:
-        run(connection, _BATCH_STOCK, **columns(stocks, "company item warehouse batch quantity"))
+        run(connection, _BATCH_STOCK, **columns(stocks, "company item warehouse batch quantity last_drawn"))
 
 
 def _batch(stock: Stock, key: BatchKey) -> Sequence[Any]:
@@ -165,6 +200,8 @@ def _serial(stock: Stock, key: SerialKey) -> Sequence[Any]:
         *entered,
         serial.last_at,
         serial.last_tie,
+        serial.left_by,
+        serial.left_from,
         write(dict(serial.attributes)).decode() if serial.attributes else None,
     )
 
