@@ -12,14 +12,17 @@ from shared.broker import Broker, Consumer, Delivery, QueueVanished
 from shared.contracts.codec import decoder, read
 from shared.contracts.envelope import raw_movements, read_envelope
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
-from shared.contracts.registry import OUTCOME_ACCEPTED, OUTCOME_REJECTED, Exchange
+from shared.contracts.registry import OUTCOME_ACCEPTED, OUTCOME_REJECTED, OUTCOME_TRIED, STRUCTS, Exchange
+from shared.contracts.trial import OutcomeTried
 from shared.errors import Retryable
 
-Outcome = OutcomeAccepted | OutcomeRejected
+Outcome = OutcomeAccepted | OutcomeRejected | OutcomeTried
 
 _AT_ONCE = 500
 _PAUSE = 0.5  # seconds before a lost connection is made again
-_READERS: Mapping[str, Any] = {OUTCOME_ACCEPTED: decoder(OutcomeAccepted), OUTCOME_REJECTED: decoder(OutcomeRejected)}
+_READERS: Mapping[str, Any] = {
+    kind: decoder(STRUCTS[kind]) for kind in (OUTCOME_ACCEPTED, OUTCOME_REJECTED, OUTCOME_TRIED)
+}
 
 
 class Listener:
@@ -54,6 +57,11 @@ class Listener:
         except QueueVanished:  # no worker has ever been here
             self._broker.declare()
             return self._broker.bind_temporary(Exchange.EVENTS.value, self._keys)
+
+
+def is_tried(outcome: Outcome) -> bool:
+    """Whether it answers a dry run."""
+    return isinstance(outcome, OutcomeTried) or (isinstance(outcome, OutcomeRejected) and outcome.dry_run)
 
 
 def _outcomes(heard: Delivery) -> Iterator[Outcome]:

@@ -1,7 +1,7 @@
 """What commands print: lists in the form that was asked for, and tables for people, narrowed to what fits a screen."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -11,8 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
 
+from services.desk.listening import Outcome, is_tried
 from services.desk.reporting import REPORTS, reason_text
 from shared.contracts.outcome import Allocated, OutcomeAccepted, OutcomeRejected
+from shared.contracts.stock import PostedEntry
+from shared.contracts.trial import OutcomeTried
 from shared.quantities import plain
 from shared.report import Column, Filters, Kind, Report, Row, read_report, records, table, write_csv, write_json
 
@@ -93,22 +96,69 @@ def allocation(allocated: Allocated) -> str:
     """What a line took or made: `36 CREAM-ROSE in WORKSHOP, batch ROSE-2025-019`."""
     told = f"{plain(allocated.quantity)} {allocated.item} in {allocated.warehouse}"
     made = "new " if allocated.generated else ""
-    if allocated.batch is not None:
-        told += f", {made}batch {allocated.batch}"
-    if allocated.serials:
-        more = len(allocated.serials) - SERIALS_SHOWN
-        told += f", {made}serials {', '.join(allocated.serials[:SERIALS_SHOWN])}"
+    return told + _tracked(allocated.batch, allocated.serials, made)
+
+
+def verdict(outcome: Outcome) -> str:
+    """Accepted or rejected; of a dry run, what it would be."""
+    told = "rejected" if isinstance(outcome, OutcomeRejected) else "accepted"
+    return f"would be {told}" if is_tried(outcome) else told
+
+
+def outcome_lines(outcome: Outcome) -> list[str]:
+    """What came of a movement or a definition: what it was given, or every reason why it was refused.
+
+    Of a dry run also what would have been posted and booked.
+    """
+    return [f"{verdict(outcome)} {outcome.source} {outcome.id}", *(f"  {line}" for line in _about(outcome))]
+
+
+def remarks(outcome: OutcomeAccepted) -> list[str]:
+    """What the source of an accepted movement should know, a line each."""
+    return [f"note: {reason_text(each.code, each.line, each.facts)}" for each in outcome.remarks]
+
+
+def _about(outcome: Outcome) -> Iterator[str]:
+    if isinstance(outcome, OutcomeRejected):
+        yield from (reason_text(reason.code, reason.line, reason.facts) for reason in outcome.reasons)
+        return
+    accepted = outcome.outcome if isinstance(outcome, OutcomeTried) else outcome
+    yield from map(allocation, accepted.allocated)
+    yield from remarks(accepted)
+    if isinstance(outcome, OutcomeTried):
+        yield from _posted(outcome)
+
+
+def _posted(tried: OutcomeTried) -> Iterator[str]:
+    """The ledger entries and the journal of a dry run."""
+    yield f"stock ledger, {tried.currency}" if tried.entries else "nothing to post"
+    yield from (f"  {_entry(entry)}" for entry in tried.entries)
+    yield f"journal, {tried.currency}" if tried.transfers else "nothing to book"
+    yield from (f"  debit {each.debit}, credit {each.credit}: {_money(each.amount)}" for each in tried.transfers)
+
+
+def _entry(entry: PostedEntry) -> str:
+    """A change of stock and of its value: `-36 CREAM-ROSE in WORKSHOP, batch ROSE-2025-019: -86.40`."""
+    sign = "+" if entry.quantity > 0 else ""
+    told = f"{sign}{plain(entry.quantity)} {entry.item} in {entry.warehouse}"
+    sign = "+" if entry.value > 0 else ""
+    return f"{told}{_tracked(entry.batch, entry.serials)}: {sign}{_money(entry.value)}"
+
+
+def _tracked(batch: str | None, serials: Sequence[str], made: str = "") -> str:
+    """The batch, and the first of the serials, behind a comma each."""
+    told = f", {made}batch {batch}" if batch is not None else ""
+    if serials:
+        more = len(serials) - SERIALS_SHOWN
+        told += f", {made}serials {', '.join(serials[:SERIALS_SHOWN])}"
         told += f" and {more} more" if more > 0 else ""
     return told
 
 
-def outcome_lines(outcome: OutcomeAccepted | OutcomeRejected) -> list[str]:
-    """What came of a movement or a definition: what it was given, or every reason why it was refused."""
-    name = f"{outcome.source} {outcome.id}"
-    if isinstance(outcome, OutcomeAccepted):
-        return [f"accepted {name}", *(f"  {allocation(each)}" for each in outcome.allocated)]
-    reasons = (reason_text(reason.code, reason.line, reason.facts) for reason in outcome.reasons)
-    return [f"rejected {name}", *(f"  {reason}" for reason in reasons)]
+def _money(amount: Decimal) -> str:
+    """An amount with its thousands grouped and two places at least."""
+    whole, _, rest = plain(amount).partition(".")
+    return f"{whole if whole == '-0' else f'{int(whole):,}'}.{rest.ljust(2, '0')}"
 
 
 def _in_order(amounts: dict[tuple[Any, ...], Decimal]) -> Any:
