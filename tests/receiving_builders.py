@@ -16,12 +16,19 @@ from sqlalchemy import Engine
 from services.receiving import handlers
 from services.receiving.decide.allocation import Accepted, Rejected, allocate
 from services.receiving.decide.case import Limits, Request
+from services.receiving.decide.originals import legs_with_entries
 from services.receiving.decide.stock import Company, Item, Stock, Warehouse
 from shared.contracts.codec import decoder, digest, read
 from shared.contracts.envelope import read_envelope, write_event
-from shared.contracts.movement import MovementAllocated, MovementRequested, RequestedLine
+from shared.contracts.movement import Leg, MovementAllocated, MovementRequested, Reference, RequestedLine
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
-from shared.contracts.registry import MOVEMENT_ALLOCATED, MOVEMENT_REQUESTED, OUTCOME_ACCEPTED, OUTCOME_REJECTED
+from shared.contracts.registry import (
+    MOVEMENT_ALLOCATED,
+    MOVEMENT_REQUESTED,
+    OUTCOME_ACCEPTED,
+    OUTCOME_REJECTED,
+    TRIAL_ALLOCATED,
+)
 from shared.db import Contended, open_engine, query, transaction
 from shared.outbox import remove
 from shared.purposes import BatchState, Method, Pick, Tracking
@@ -80,6 +87,11 @@ def moves(
 def movement(purpose: str, *lines: RequestedLine, at: datetime = MORNING, **fields: Any) -> MovementRequested:
     """A requested movement; its company follows from its warehouses."""
     return MovementRequested(**{"id": "M1", "purpose": purpose, "posting_at": at, "lines": list(lines), **fields})
+
+
+def against(judged: Accepted | Rejected) -> Reference:
+    """The reference by which another movement of the same source names one."""
+    return Reference(id=judged.request.id)
 
 
 def request(asked: MovementRequested, source: str = SOURCE) -> Request:
@@ -157,6 +169,7 @@ def serials(judged: Accepted | Rejected) -> list[str]:
 
 _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
     MOVEMENT_ALLOCATED: decoder(MovementAllocated),
+    TRIAL_ALLOCATED: decoder(MovementAllocated),
     OUTCOME_ACCEPTED: decoder(OutcomeAccepted),
     OUTCOME_REJECTED: decoder(OutcomeRejected),
 }
@@ -168,13 +181,13 @@ def decoded(output: Output) -> Any:
 
 
 class Gate:
-    """One worker's receiving on a database; `now` is its clock. Nothing waits for what might still come."""
+    """One worker's receiving on a database; `now` is its clock. Without `patience` nothing waits for what may come."""
 
-    def __init__(self, engine: Engine, now: datetime = EVENING) -> None:
+    def __init__(self, engine: Engine, now: datetime = EVENING, patience: timedelta = timedelta(0)) -> None:
         self.engine = engine
         self.now = now
         self.met = 0
-        self._service = handlers.service(lambda: self.now, Limits(patience=timedelta(0)))
+        self._service = handlers.service(lambda: self.now, Limits(patience=patience))
         self._ids = count(1)
 
     def define(self, noun: str, /, **data: Any) -> OutcomeAccepted | OutcomeRejected:
@@ -196,13 +209,30 @@ class Gate:
         assert [each for each in told if isinstance(each, OutcomeRejected)] == []
         return [each for each in told if isinstance(each, OutcomeAccepted)]
 
+    def accepted(self, *asked: MovementRequested) -> list[MovementAllocated]:
+        """The same; what went on to the ledger of each."""
+        told = {each.id: decoded(each) for each in self.send(*events(asked)) if each.kind == MOVEMENT_ALLOCATED}
+        return [told[each.id] for each in asked]
+
     def send(self, *bodies: bytes) -> list[Output]:
         """Work on events of one type as one set; what was published, also of what it released."""
+        return self.follow(self.working_on(*bodies))
+
+    def sweep(self) -> list[Output]:
+        """Try who waits and is due; what was published."""
+        return self.follow(self._service.sweeps[0])
+
+    def working_on(self, *bodies: bytes) -> Step:
+        """The step in which events of one type are worked on as one set."""
         envelopes = [read_envelope(body) for body in bodies]
         handler = self._service.handlers[envelopes[0].type]
         inputs: list[Input] = [each for envelope in envelopes for each in handler.read(envelope)]
+        return lambda connection: handler.work(inputs, connection)
+
+    def follow(self, step: Step | None) -> list[Output]:
+        """Carry out a step and those that follow from it; what was published."""
         published: list[Output] = []
-        following: Step | None = lambda connection: handler.work(inputs, connection)  # noqa: E731 - one step of several
+        following = step
         while following is not None:
             handled = self._insist(following)
             published += handled.outputs
@@ -292,16 +322,27 @@ def codes(told: OutcomeAccepted | OutcomeRejected) -> list[str]:
 
 
 def assert_sound(engine: Engine) -> None:
-    """No negative stock; batches make up their bins, serials theirs; stays fit each other; stamps have no gaps."""
-    assert rows(engine, "SELECT * FROM receiving.bin WHERE quantity < 0") == []
+    """No stock below zero that is not short; batches make up their bins, serials theirs; stays fit each other.
+
+    Stamps have no gaps; of no ledger entry more was returned than it moved.
+    """
+    assert rows(engine, "SELECT * FROM receiving.bin WHERE quantity < 0 AND NOT short") == []
     assert rows(engine, _BINS_UNLIKE_SERIALS) == []
     assert rows(engine, _BINS_UNLIKE_BATCHES) == []
     assert rows(engine, _STAYS_UNLIKE_SERIALS) == []
     assert rows(engine, _OVERLAPPING_STAYS) == []
     stamps: dict[tuple[str, str], list[int]] = {}
+    entries: dict[str, Leg] = {}
     for (body,) in rows(engine, "SELECT allocated FROM receiving.movement WHERE allocated IS NOT NULL"):
-        for each in read(_DECODERS[MOVEMENT_ALLOCATED], bytes(body)).stamps:
+        allocated: MovementAllocated = read(_DECODERS[MOVEMENT_ALLOCATED], bytes(body))
+        entries.update(legs_with_entries(allocated))
+        for each in allocated.stamps:
             stamps.setdefault((each.item, each.warehouse), []).append(each.stamp)
+    for entry, quantity, numbers in rows(
+        engine, "SELECT cast(entry AS text), quantity, serials FROM receiving.returned"
+    ):
+        assert quantity <= abs(entries[entry].quantity)
+        assert set(numbers) <= set(entries[entry].serials)
     last = rows(engine, "SELECT item, warehouse, last_stamp FROM receiving.bin WHERE last_stamp > 0")
     assert {key: sorted(found) for key, found in stamps.items()} == {
         (item, warehouse): list(range(1, stamp + 1)) for item, warehouse, stamp in last

@@ -121,21 +121,38 @@ def test_eight_workers_with_random_movements_leave_sound_stock(gate: Gate) -> No
     assert_sound(gate.engine)
 
 
-_RANDOM_PURPOSES = ("opening_stock", "purchase_receipt", "material_receipt", "delivery", "material_transfer")
+_RANDOM_PURPOSES = (
+    "opening_stock",
+    "purchase_receipt",
+    "material_receipt",
+    "delivery",
+    "material_transfer",
+    "manufacture",
+    "reconciliation",
+    "sales_return",
+    "write_down",
+)
 
 
 def _random_movement(random: Random, identifier: str) -> MovementRequested:
     purpose = random.choice(_RANDOM_PURPOSES)
     items = random.sample(["tea", "cream", "phone"], random.randint(1, 3))
-    return movement(purpose, *(_random_line(random, purpose, what) for what in items), id=identifier)
+    lines = [_random_line(random, purpose, what) for what in items]
+    if purpose == "manufacture":
+        lines.append(comes(items[0], 2, random.choice(["north", "south"]), batch="B1" if items[0] == "cream" else None))
+    return movement(purpose, *lines, id=identifier)
 
 
 def _random_line(random: Random, purpose: str, what: str) -> RequestedLine:
     source, target = random.sample(["north", "south", "on-the-way"], 2)
     fields: dict[str, Any] = {"batch": random.choice(["B1", "B2"])} if what == "cream" else {}
-    if what == "phone" and random.random() < 0.5:
+    if what == "phone" and (random.random() < 0.5 or purpose == "sales_return"):
         fields = {"serials": random.sample([f"H{n}" for n in range(12)], 2)}
-    if purpose == "delivery":
+    if purpose == "write_down":
+        return goes(what, None, source, rate="0.5", **fields)
+    if purpose == "reconciliation" and what == "phone":
+        return comes(what, None, target, serials=random.sample([f"H{n}" for n in range(12)], random.randint(0, 2)))
+    if purpose in ("delivery", "manufacture"):
         return goes(what, 2, source, **fields)
     if purpose == "material_transfer":
         return moves(what, 2, source, target, **fields)

@@ -17,7 +17,6 @@ from tests.receiving_builders import (
     EVENING,
     Shop,
     comes,
-    company,
     facts,
     goes,
     item,
@@ -235,67 +234,7 @@ def test_a_rate_travels_with_a_transfer_but_worthless_goods_bring_none() -> None
     assert shop.refused("material_receipt", *known) == [("rate_missing", 2)]
 
 
-# --- companies --------------------------------------------------------------------------------------------------------
-
-
-def two_companies() -> Shop:
-    shop = stocked()
-    shop.stock.companies["twin"] = company("twin")
-    for code in ("abroad", "north"):
-        shop.stock.warehouses["twin", code] = Warehouse("twin", code)
-    return shop
-
-
-def test_the_company_is_that_of_the_warehouses() -> None:
-    assert two_companies().accepted("material_transfer", moves("tea", 1, "north", "south")).allocated.company == "shop"
-
-
-def test_a_movement_between_companies_is_refused() -> None:
-    shop = two_companies()
-    assert shop.refused("material_transfer", moves("tea", 1, "south", "abroad")) == [("companies_mixed", None)]
-    assert shop.refused("material_transfer", moves("tea", 1, "north", "abroad"), company="shop") == [
-        ("companies_mixed", 1)
-    ]
-
-
-def test_a_warehouse_code_of_two_companies_needs_the_company_named() -> None:
-    shop = two_companies()
-    assert shop.refused("delivery", goes("tea", 1)) == [("company_missing", None)]
-    shop.accepted("delivery", goes("tea", 1), company="shop")
-
-
-def test_an_unknown_warehouse_does_not_hide_the_company_of_the_others() -> None:
-    shop = two_companies()
-    assert shop.refused("material_transfer", moves("tea", 1, "south", "nowhere")) == [("unknown_warehouse", 1)]
-
-
-# --- moments, stamps and records --------------------------------------------------------------------------------------
-
-
-def test_a_late_movement_takes_effect_at_the_last_event_of_its_bins() -> None:
-    shop = stocked()
-    shop.accepted("delivery", goes("tea", 1), at=MORNING + 10 * MINUTE)
-    late = shop.accepted("delivery", goes("tea", 1), at=MORNING + 6 * MINUTE)
-    assert late.allocated.effective_at == MORNING + 10 * MINUTE
-    assert late.allocated.posting_at == MORNING + 6 * MINUTE
-    assert shop.refused("delivery", goes("tea", 1), at=MORNING + 4 * MINUTE) == [("back_dating_unsupported", None)]
-
-
-def test_one_late_bin_moves_the_whole_movement() -> None:
-    shop = Shop(TEA, CUP)
-    shop.accepted("opening_stock", comes("tea", 9), at=MORNING)
-    shop.accepted("opening_stock", comes("cup", 9, "south"), at=MORNING + MINUTE)
-    both = shop.accepted("delivery", goes("tea", 1), goes("cup", 1, "south"), at=MORNING)
-    assert both.allocated.effective_at == MORNING + MINUTE
-
-
-def test_a_serial_that_left_later_than_its_new_bin_knows_makes_its_return_late() -> None:
-    shop = Shop(PHONE)
-    shop.accepted("opening_stock", comes("phone", serials="S1"))
-    shop.accepted("delivery", goes("phone", serials="S1"), at=MORNING + 4 * MINUTE)
-    back = shop.accepted("material_receipt", comes("phone", None, "south", serials="S1"), at=MORNING + MINUTE)
-    assert back.allocated.effective_at == MORNING + 4 * MINUTE
-    assert [each.tie for each in back.events] == [1]
+# --- stamps and records -----------------------------------------------------------------------------------------------
 
 
 def test_a_movement_takes_the_next_stamp_in_each_of_its_bins_once() -> None:
@@ -346,23 +285,13 @@ def test_an_issue_books_to_the_difference_account_that_it_names_if_the_company_h
     assert shop.refused("material_issue", goes("tea", 1), difference_account="ghost") == [("unknown_account", None)]
 
 
-# --- what this version does not do ------------------------------------------------------------------------------------
+# --- what a movement may not say --------------------------------------------------------------------------------------
 
 
 def test_what_is_not_supported_is_refused_and_never_left_out() -> None:
-    refused = stocked().refused(
-        "delivery",
-        goes("tea", 1, scan="]d201"),
-        additional_costs=[AdditionalCost(amount=Money("1"))],
-        dry_run=True,
-        opening=True,
-    )
-    assert sorted(code for code, _ in refused) == [
-        "additional_costs_unsupported",
-        "dry_run_unsupported",
-        "opening_not_allowed",
-        "scan_unsupported",
-    ]
+    costs = [AdditionalCost(amount=Money("1"))]
+    refused = stocked().refused("delivery", goes("tea", 1, scan="]d201"), additional_costs=costs, opening=True)
+    assert sorted(code for code, _ in refused) == ["costs_not_allowed", "opening_not_allowed", "scan_unsupported"]
 
 
 def test_a_movement_that_could_not_be_read_is_refused_with_the_place_that_is_wrong() -> None:
@@ -377,3 +306,15 @@ def test_a_movement_of_five_thousand_lines_is_judged_within_seconds() -> None:
     started = time.process_time()
     shop.accepted("opening_stock", *lines)
     assert time.process_time() - started < 3
+
+
+def test_five_thousand_lines_that_correct_others_are_judged_within_seconds() -> None:
+    items = [f"item {number}" for number in range(5_000)]
+    shop = Shop(*map(item, items))
+    shop.accepted("opening_stock", *[comes(each, 9) for each in items], id="R")
+    started = time.process_time()
+    shop.accepted("landed_cost", against=Reference(id="R"), additional_costs=[AdditionalCost(amount=Money("1"))])
+    shop.accepted("reconciliation", *[line(each, 8, target="north") for each in items])
+    shop.accepted("sale", *[goes(each, 1, price="1") for each in items], id="S")
+    shop.accepted("sale", *[line(each, 1, target="north") for each in items], against=Reference(id="S"))
+    assert time.process_time() - started < 10

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from services.receiving.decide.moment import business_day, moment
-from services.receiving.decide.stock import NEVER
+from services.receiving.decide.moment import business_day, day_begins, moment
+from services.receiving.decide.stock import NEVER, Company
 from tests.receiving_builders import company
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -68,6 +68,32 @@ def test_a_time_written_with_another_offset_is_the_same_moment() -> None:
     abroad = NOON.astimezone(timezone(timedelta(hours=14)))
     assert moment(abroad, NOON, SHOP, NOON).effective_at == NOON
     assert business_day(abroad, SHOP) == date(2026, 3, 2)
+
+
+@pytest.mark.parametrize(("fixed_ago", "passes"), [(SECOND, False), (2 * SECOND, True), (3 * SECOND, True)])
+def test_a_late_movement_takes_effect_later_unless_something_was_fixed_after_it(
+    fixed_ago: timedelta, passes: bool
+) -> None:
+    judged = moment(NOON - 2 * SECOND, NOON, SHOP, NOON, fixed_from=NOON - fixed_ago)
+    assert (judged.effective_at == NOON, judged.reasons == ()) == (passes, passes)
+
+
+def test_what_is_fixed_does_not_concern_a_movement_that_is_not_late() -> None:
+    assert moment(NOON, NOON, SHOP, NOON, fixed_from=NOON).effective_at == NOON
+
+
+@pytest.mark.parametrize(
+    ("of", "begins"),
+    [
+        (SHOP, datetime(2026, 7, 1, tzinfo=UTC)),
+        (LISBON_SUMMER, datetime(2026, 6, 30, 23, tzinfo=UTC)),
+        (TOKYO, datetime(2026, 6, 30, 15, tzinfo=UTC)),
+    ],
+)
+def test_a_day_begins_at_midnight_of_the_companys_time_zone(of: Company, begins: datetime) -> None:
+    first = day_begins(date(2026, 7, 1), of)
+    assert first == begins
+    assert (business_day(first, of), business_day(first - SECOND, of)) == (date(2026, 7, 1), date(2026, 6, 30))
 
 
 def test_a_movement_ahead_of_the_clock_is_taken_up_to_the_lateness_and_refused_beyond_it() -> None:

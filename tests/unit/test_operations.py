@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.desk.cli.asking import Tally
 from services.desk.cli.options import parse_age, until
-from services.desk.cli.publish import Tally
 from services.desk.cli.status import Queues, needs_a_person
 from services.desk.events import Event
 from services.desk.redriving import PORTION, Pace, check_body, intake_key, is_whole, message_of, wrapped

@@ -1,5 +1,6 @@
 """Which movements are next, what one turn of posting makes of them, and what must never happen."""
 
+from collections import deque
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,12 +10,13 @@ import pytest
 
 from services.ledger.decide.posting import BinKey, in_order, post, try_out
 from services.ledger.decide.state import bins_of
-from services.ledger.decide.valuation import Stock
+from services.ledger.decide.valuation import METHODS, Layer, Stock
 from shared.contracts.movement import Leg, MovementAllocated
 from shared.contracts.outcome import OutcomeAccepted
 from shared.contracts.stock import PostedEntry
 from shared.errors import InvariantBroken, Unprocessable
 from shared.identity import derived_id
+from shared.purposes import Method
 from shared.quantities import plain
 from tests.builders import COMPANY, MORNING, Receiving, cost, empty_ledger, entry_of, leg, posted, transfer
 
@@ -230,6 +232,21 @@ def test_a_dry_run_counts_whatever_stands_there() -> None:
     count = tried(receiving.movement(leg(1, counted=10), purpose="reconciliation"))
     (entry,) = try_out(count, post([receipt], empty_ledger([receipt])).state).entries
     assert tuple(map(plain, _numbers(entry))) == ("6", "12", "10", "20")
+
+
+def test_a_dry_run_counts_no_serials_where_none_stands() -> None:
+    receiving = Receiving()
+    receipt = receiving.movement(leg(1, 50, serials=["A"]))
+    gone = receiving.movement(leg(-1, serials=["A"]))
+    count = tried(receiving.movement(leg(0, 60, serials=["A"], counted=1), purpose="reconciliation"))
+    assert try_out(count, post([receipt, gone], empty_ledger([receipt, gone])).state).entries == []
+
+
+@pytest.mark.parametrize("method", [Method.FIFO, Method.LIFO])
+def test_worth_that_lands_on_nobody_knows_what_makes_one_layer(method: Method) -> None:
+    stock = Stock(Decimal(3), Decimal(6), layers=deque([Layer(Decimal(3), Decimal(6), Decimal(2))]))
+    METHODS[method].land(stock, Decimal(3), [], [])
+    assert list(stock.layers) == [Layer(Decimal(3), Decimal(9), Decimal(3))]
 
 
 @pytest.mark.parametrize(

@@ -103,18 +103,48 @@ def _recorded_otherwise() -> Mapping[str, Mapping[str, str]]:
     return _told(of, "opening_stock", comes("cream", 1, batch="FREE", expires_on=date(2030, 1, 2)))
 
 
+def _never_in_stock() -> Mapping[str, Mapping[str, str]]:
+    of = shop()
+    of.stock.batches["shop", "cream", "NEW"] = Batch()
+    return _told(of, "reconciliation", comes("cream", 1, batch="NEW"))
+
+
 def _malformed() -> Mapping[str, Mapping[str, str]]:
     judged = allocate([Request("till", "M1", b"", problem="wrong")], Stock(), EVENING, Limits())[0]
     assert isinstance(judged, Rejected)
     return {each.code: each.facts for each in judged.outcome.reasons}
 
 
-def _cancelling(original: bool | None) -> Mapping[str, Mapping[str, str]]:
-    """A cancellation of a movement that was accepted, refused, or never came."""
+def _cancelling(*, accepted: bool) -> Mapping[str, Mapping[str, str]]:
+    """A cancellation of a movement that was accepted, or refused."""
     of = shop()
-    if original is not None:
-        of.stock.originals[SOURCE, "M0"] = original
+    of.stock.originals[SOURCE, "M0"] = of.stock.originals[SOURCE, "M1"] if accepted else None
     return _told(of, "cancellation", against=Reference(id="M0"))
+
+
+def _returned(*lines: RequestedLine, **fields: Any) -> Callable[[], Mapping[str, Mapping[str, str]]]:
+    """A return of some of what was delivered: five tea and both phones, an hour later."""
+
+    def told() -> Mapping[str, Mapping[str, str]]:
+        of = shop()
+        of.accepted("delivery", goes("tea", 5), goes("phone", 2), id="D1", at=MORNING + timedelta(hours=1))
+        return _told(of, "sales_return", *lines, **{"against": Reference(id="D1"), "at": EVENING, **fields})
+
+    return told
+
+
+def _landed(*lines: RequestedLine, taken: int = 0, **fields: Any) -> Callable[[], Mapping[str, Mapping[str, str]]]:
+    """A landed cost of the opening stock, of which so many tea were taken since."""
+
+    def told() -> Mapping[str, Mapping[str, str]]:
+        of = shop()
+        if taken:
+            of.accepted("delivery", goes("tea", taken))
+        costs = [AdditionalCost(amount=Money("1"))]
+        given = {"against": Reference(id="M1"), "additional_costs": costs, **fields}
+        return _told(of, "landed_cost", *lines, **given)
+
+    return told
 
 
 def _cancelled() -> Mapping[str, Mapping[str, str]]:
@@ -135,23 +165,22 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("account_of_wrong_kind", defined(
         masters.WarehouseDefined(company="shop", warehouse="n", account="7000"), **ACCOUNTS
     )),
-    ("additional_costs_unsupported", asked("delivery", additional_costs=[AdditionalCost(amount=Money("1"))])),
     ("against_missing", asked("cancellation")),
     ("against_not_allowed", asked("delivery", against=Reference(id="M0"))),
     ("amount_too_large", asked("opening_stock", comes("tea", "999999999999", rate="999999999999"))),
     ("back_dating_unsupported", asked("delivery", goes("tea", 1), at=MORNING - DAY)),
     ("batch_differs", _recorded_otherwise),
+    ("before_its_original", _returned(line("tea", 1), at=MORNING)),
     ("batch_expired", asked("delivery", goes("cream", 1, batch="OLD"))),
     ("batch_held", lambda: _held(BatchState.HELD)),
     ("batch_missing", asked("opening_stock", comes("tin", 1))),
     ("batch_recalled", lambda: _held(BatchState.RECALLED)),
     ("batch_too_long", asked("opening_stock", comes("cream", 1, batch="B" * 141))),
     ("cancelled_before_acceptance", _cancelled),
-    ("cancelling_unsupported", lambda: _cancelling(original=True)),
+    ("cancelling_unsupported", lambda: _cancelling(accepted=True)),
     ("companies_mixed", asked("material_transfer", moves("tea", 1, "north", "abroad"))),
     ("company_missing", asked("delivery", goes("tea", 1, "nowhere"), company=None)),
     ("currency_fixed", defined(masters.CompanyDefined(company="shop", currency="USD"), **MOVED)),
-    ("dry_run_unsupported", asked("delivery", dry_run=True)),
     ("expires_before_made", asked("opening_stock", comes("cream", 1, batch="NEW", **BOTH_DAYS))),
     ("insufficient_stock", asked("delivery", goes("tea", 11))),
     ("item_disabled", asked("opening_stock", comes("gone", 1))),
@@ -162,10 +191,15 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("money_unbalanced", asked("sale", goes("tea", 1, net="2"), money=_paid(Tender(kind="cash", amount=Money("1"))))),
     ("negative_stock_of_tracked", defined(tea(tracking=Tracking.BATCH, allow_negative_stock=True))),
     ("no_lines", asked("delivery")),
+    ("not_in_original", _returned(line("cream", 1, batch="FREE"))),
+    ("not_in_original", _returned(line("phone", serials="S1,S9"))),
     ("not_tracked", asked("opening_stock", comes("tea", 1, serials="S1"))),
     ("one_tracking_only", defined(tea(tracking=Tracking.BATCH, serial_series="S.#"))),
     ("opening_not_allowed", asked("delivery", opening=True)),
-    ("original_rejected", lambda: _cancelling(original=False)),
+    ("original_elsewhere", _returned(line("tea", 1, target="abroad"), company="twin")),
+    ("original_rejected", lambda: _cancelling(accepted=False)),
+    ("over_return", _returned(line("tea", 6))),
+    ("over_return", _returned(line("phone", serials="S1"), line("phone", serials="S1"))),
     ("period_closed", lambda: _told(shop(of=company(open_from=MORNING.date())), "delivery", at=MORNING - DAY)),
     ("posting_in_future", asked("delivery", goes("tea", 1), at=EVENING + DAY)),
     ("price_missing", asked("sale", goes("tea", 1))),
@@ -204,7 +238,8 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("unknown_batch", asked("delivery", goes("cream", 1, batch="GHOST"))),
     ("unknown_company", asked("delivery", company="ghost")),
     ("unknown_item", asked("delivery", goes("ghost", 1))),
-    ("unknown_original", lambda: _cancelling(original=None)),
+    ("unknown_original", asked("cancellation", against=Reference(id="M0"))),
+    ("unknown_original_line", _returned(line("tea", 1, against_line=2))),
     ("unknown_purpose", asked("theft", goes("tea", 1))),
     ("unknown_serial", asked("delivery", goes("phone", serials="S9"))),
     ("unknown_time_zone", defined(masters.CompanyDefined(company="shop", currency="EUR", time_zone="Mars"))),
@@ -213,6 +248,10 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("valuation_method_fixed", defined(tea(valuation_method=Method.LIFO), **MOVED)),
     ("warehouse_not_allowed", defined(masters.SerialDefined(company="shop", item="tea", serial="S", warehouse="n"))),
     ("whole_quantity_required", asked("opening_stock", comes("tea", "0.5"))),
+    ("against_not_allowed", asked("sale", goes("tea", 1, net="1"), against=Reference(id="M1"))),
+    ("money_not_allowed", _returned(line("tea", 1, net="1"))),
+    ("price_missing", asked("sales_return", line("tea", 1, target="north"), money=_paid())),
+    ("wrong_original", asked("sales_return", line("tea", 1), against=Reference(id="M1"))),
     ("account_fixed", defined(
         masters.WarehouseDefined(company="shop", warehouse="n", account="1400"),
         warehouses_moved={("shop", "n")},
@@ -223,6 +262,29 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("expires_before_made", defined(masters.BatchDefined(company="shop", item="tea", batch="B", **BOTH_DAYS))),
     ("rate_negative", defined(tea(standard_rate=Rate("-1")))),
     ("unknown_account", defined(masters.AccountsDefined(company="shop", roles={Role.STOCK: "ghost"}))),
+    ("against_line_missing", _landed(line(share=Quantity("1")))),
+    ("batch_not_allowed", asked("reconciliation", comes("phone", serials="S1,S2", batch="P1"))),
+    ("cost_negative", asked("opening_stock", comes("tea", 1), additional_costs=[AdditionalCost(amount=Money("-1"))])),
+    ("costs_missing", _landed(additional_costs=[])),
+    ("costs_not_allowed", asked("delivery", additional_costs=[AdditionalCost(amount=Money("1"))])),
+    ("count_cannot_open", asked("reconciliation", comes("phone", serials="S1,S2,S9"))),
+    ("count_cannot_open", _never_in_stock),
+    ("counted_twice", asked("reconciliation", *[comes("cream", 1, batch="FREE")] * 2)),
+    ("landed_line_names_goods", _landed(comes("tea", 1, against_line=1))),
+    ("line_repeated", _landed(line(against_line=1), line(against_line=1))),
+    ("nothing_consumed", asked("manufacture", comes("tea", 1))),
+    ("nothing_made", asked("manufacture", goes("tea", 1))),
+    ("nothing_there", asked("write_down", goes("cream", source="south", rate="1", batch="FREE"))),
+    ("opening_tracked", asked("reconciliation", comes("cream", 1, batch="FREE"), opening=True)),
+    ("quantity_negative", asked("reconciliation", comes("tea", -1))),
+    ("quantity_not_allowed", asked("write_down", goes("tea", 1, rate="1"))),
+    ("revaluation_unsupported", _landed(taken=1)),
+    ("serial_elsewhere", asked("reconciliation", comes("phone", serials="S1", target="south"))),
+    ("share_missing", _landed(additional_costs=[AdditionalCost(amount=Money("1"), spread="share")])),
+    ("share_negative", asked("opening_stock", comes("tea", 1, share=Quantity("-1")))),
+    ("unknown_batch", asked("reconciliation", comes("cream", 1, batch="GHOST"))),
+    ("unknown_original_line", _landed(line(against_line=99))),
+    ("written_down_twice", asked("write_down", goes("phone", rate="1"), goes("phone", serials="S1", rate="2"))),
 ]  # fmt: skip
 
 

@@ -119,6 +119,8 @@ def test_every_report_is_found_under_its_name() -> None:
         "batch-status",
         "serial-status",
         "outcomes",
+        "unposted",
+        "shortages",
         "journal",
         "trial-balance",
     } <= REPORTS.keys()

@@ -171,6 +171,13 @@ def test_the_value_of_a_bin_is_the_sum_of_its_batches_values() -> None:
     assert str(entries[-1].value_after) == "0.24"
 
 
+def test_the_worth_of_a_bin_is_the_sum_of_its_batches_worths() -> None:
+    receiving = Receiving()
+    movements = [receiving.movement(leg(2, "0.25", batch=batch)) for batch in ("B1", "B2")]
+    movements.append(receiving.movement(leg(-1, batch="B1")))
+    assert post(movements, empty_ledger(movements)).state.bins[COMPANY, "tea", "north"].worth == Decimal("0.375")
+
+
 def test_a_serial_leaves_at_its_own_cost() -> None:
     entries = played(leg(1, 100, serials=["A"]), leg(1, 160, serials=["B"]), leg(-1, serials=["B"]))
     assert str(entries[-1].value) == "-160.00"
@@ -194,13 +201,18 @@ def test_the_last_serial_out_of_a_bin_takes_the_remainder() -> None:
 def test_serials_never_take_more_than_the_bin_is_worth() -> None:
     # Each was moved at 0.004, which is a value of nothing.
     receiving = Receiving()
-    movements = [receiving.movement(leg(5, "0.02", serials=list("ABCDE")))]
-    movements += [receiving.movement(*transfer(1, "north", "south", serials=[serial])) for serial in "AC"]
-    movements += [receiving.movement(leg(-1, warehouse="south", serials=[serial])) for serial in "AC"]
-    told = posted(movements)
-    assert [str(each.value) for each in told[1].entries] == ["0.00", "0.00"]
-    assert all(entry.value_after >= 0 for each in told for entry in each.entries)
-    assert told[-1].entries[0].value_after == 0
+    movements = [
+        receiving.movement(leg(5, "0.02", warehouse=place, serials=[f"{place}{n}" for n in range(5)])) for place in "ab"
+    ]
+    movements += [receiving.movement(*transfer(1, place, "south", serials=[f"{place}0"])) for place in "ab"]
+    movements += [receiving.movement(leg(-1, warehouse="south", serials=[f"{place}0"])) for place in "ab"]
+    applied = post(movements, empty_ledger(movements)).applied
+    assert [dict(each.entries[-1].costs) for each in applied[2:4]] == [
+        {"a0": Decimal("0.004")},
+        {"b0": Decimal("0.004")},
+    ]
+    assert [dict(each.entries[0].costs) for each in applied[4:]] == [{"a0": 0}, {"b0": 0}]
+    assert all(entry.posted.value_after >= 0 for each in applied for entry in each.entries)
 
 
 def test_a_transfer_of_several_layers_arrives_as_one() -> None:
@@ -283,6 +295,15 @@ def test_an_issue_from_nothing_takes_the_standard_rate_else_nothing() -> None:
 def test_unknown_serials_beyond_stock_leave_at_the_last_rate() -> None:
     entries = played(leg(1, 7, serials=["A"]), leg(-2, serials=["A", "X"]))
     assert (str(entries[-1].value), str(entries[-1].value_after)) == ("-14.00", "-7.00")
+
+
+def test_serials_that_leave_beyond_stock_have_their_own_cost_else_the_last_rate() -> None:
+    receiving = Receiving()
+    movements = [receiving.movement(leg(1, 7, serials=["A"])), receiving.movement(leg(1, 9, serials=["B"]))]
+    movements.append(receiving.movement(leg(-3, serials=["A", "B", "X"])))
+    posting = post(movements, empty_ledger(movements))
+    assert dict(posting.applied[-1].entries[0].costs) == {"A": 7, "B": 9, "X": 8}
+    assert posting.state.bins[COMPANY, "tea", "north"].costs == {"A": None, "B": None, "X": None}
 
 
 def test_a_receipt_without_a_rate_takes_the_last_one_that_stock_was_worth_something_at() -> None:

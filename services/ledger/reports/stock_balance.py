@@ -1,6 +1,6 @@
-"""Stock Balance: quantity and value in every bin, now or as of a time.
+"""Stock Balance: quantity and value in every bin, now, as of a time, or as known at a time.
 
-Now is read from the bins; as of a time is the sum of the entries that had taken effect by then.
+Now is read from the bins; then is the sum of the entries that had taken effect, or were known, by then.
 """
 
 from collections.abc import Iterable
@@ -9,22 +9,22 @@ from sqlalchemy import Connection
 
 from shared.db import query
 from shared.quantities import rate_of
-from shared.report import Column, Filters, Kind, Report, Row, matching
+from shared.report import BY_THEN, Column, Filters, Kind, Report, Row, matching
 
 _WANTED = matching("company item warehouse")
 _NOW = f"""
 SELECT company, item, warehouse, quantity, value
 FROM ledger.stock_balance WHERE {_WANTED} ORDER BY company, item, warehouse
 """
-_AS_OF = f"""
+_THEN = f"""
 SELECT company, item, warehouse, sum(quantity) AS quantity, sum(value) AS value
-FROM ledger.stock_ledger WHERE {_WANTED} AND effective_at <= :as_of
+FROM ledger.stock_ledger WHERE {_WANTED} AND {BY_THEN}
 GROUP BY company, item, warehouse ORDER BY company, item, warehouse
 """
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    rows = query(connection, _AS_OF if filters.as_of else _NOW, **filters.given())
+    rows = query(connection, _THEN if filters.looks_back else _NOW, **filters.given())
     for row in rows:
         yield (*row, rate_of(row.value, row.quantity) if row.quantity else None)
 
@@ -40,6 +40,6 @@ REPORT = Report(
         Column("value", Kind.MONEY),
         Column("rate", Kind.RATE),
     ),
-    takes=("company", "item", "warehouse", "as_of"),
+    takes=("company", "item", "warehouse", "as_of", "known_at"),
     read=_read,
 )

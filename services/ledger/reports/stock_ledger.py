@@ -1,6 +1,7 @@
 """Stock Ledger, also batch by batch: every entry, in the order in which it takes effect.
 
-`quantity_after` and `value_after` are the bin's, when the entry was posted.
+Among entries of one time those that were known first stand first. `quantity_after` and `value_after` are the bin's,
+when the entry was posted.
 """
 
 from collections.abc import Iterable
@@ -8,7 +9,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection
 
 from shared.db import query
-from shared.report import Column, Filters, Kind, Report, Row, matching
+from shared.report import BY_THEN, Column, Filters, Kind, Report, Row, matching
 
 COLUMNS = (
     Column("company"),
@@ -34,8 +35,8 @@ _SELECT = f"""
 SELECT {", ".join(column.name for column in COLUMNS)}
 FROM ledger.stock_ledger
 WHERE {matching("company item warehouse batch")}
-  AND (cast(:as_of AS timestamptz) IS NULL OR effective_at <= :as_of)
-ORDER BY company, effective_at, recorded_at, source, id, stamp, ordinal
+  AND {BY_THEN}
+ORDER BY company, effective_at, recorded_at, stamp, ordinal, source, id
 """
 
 
@@ -47,6 +48,6 @@ REPORT = Report(
     name="stock-ledger",
     title="Stock Ledger",
     columns=COLUMNS,
-    takes=("company", "item", "warehouse", "batch", "as_of"),
+    takes=("company", "item", "warehouse", "batch", "as_of", "known_at"),
     read=_read,
 )

@@ -38,8 +38,8 @@ CROSS JOIN LATERAL (
     FROM ledger.entry AS later WHERE later.company = given.company AND later.original = given.entry_id
 ) AS known
 """
-# What all serials of an entry cost in it, and those among them that came back. A serial is looked up in its own history:
-# an entry may have a hundred thousand of them, and where its id is equal all of them would be read for each one.
+# What all serials of an entry cost in it, and those among them that came back. A serial is looked up in its own
+# history: an entry may have a hundred thousand of them, and by its id all of them would be read for each one.
 _COSTS = f"""
 SELECT cast(entry_id AS text), (
     SELECT coalesce(sum(own.cost), 0) FROM ledger.entry_serial AS own

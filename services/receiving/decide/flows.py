@@ -33,8 +33,7 @@ def _take_out(case: Case) -> Plan:
     """What goes out; and what comes back, where a sale is an exchange."""
     lines = read_lines(case)
     left = [portion for line in lines for portion in _take(case, line)]
-    came = [portion for line in lines if comes_back(case, line.requested) for portion in give_back(case, line)]
-    return Plan(left, came=came)
+    return Plan(left, came=give_back(case, [line for line in lines if comes_back(case, line.requested)]))
 
 
 def _move(case: Case) -> Plan:

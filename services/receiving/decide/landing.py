@@ -112,7 +112,7 @@ def _quantity_moved_on(case: Case, goods: _Goods) -> _Facts | None:
 def _batch_moved_on(case: Case, goods: _Goods) -> _Facts | None:
     batch = goods.leg.batch or ""
     stock = case.draft.batch_stock.get((case.company.company, goods.leg.item, goods.leg.warehouse, batch))
-    if stock is None or stock.quantity <= ZERO or stock.last_drawn >= goods.stamp:
+    if stock is None or stock.last_drawn >= goods.stamp:
         return {"batch": batch}
     return _quantity_moved_on(case, goods)
 

@@ -4,7 +4,7 @@ Of a delivery or a sale comes back what left by it, of a receipt is sent back wh
 it had, less what was returned of it before, be it by another movement or by another line of this one.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
@@ -21,12 +21,16 @@ Entry = tuple[str, Leg]
 """A leg of the original, behind the id of its ledger entry."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entries:
-    """What of one item an original moved, leg by leg; `holders` says by which of them each serial went."""
+    """What of one item an original moved, leg by leg; `holders` says by which of them each serial went.
+
+    Nothing is left of the legs before `first`: they need no look any more.
+    """
 
     legs: list[Entry] = field(default_factory=list)
     holders: dict[str, Entry] = field(default_factory=dict)
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,12 @@ def entries_by_item(original: MovementAllocated, flow: Flow, items: Collection[s
 
 
 def match(case: Case, line: Line, entries: Entries) -> list[Match]:
-    """What a line returns of each leg, noted in the draft; nothing, with the reason noted, where it cannot be."""
-    legs = _named_legs(case, line, entries)
-    matches = _MATCHING[line.item.tracking](case, line, legs, entries) if legs else []
+    """What a line returns of each leg, noted in the draft; where it cannot have all of it the reason is noted."""
+    matches = _MATCHING[line.item.tracking](case, line, entries)
     for each in matches:
         note_returned(case, each.entry, each.quantity, each.serials)
+    while entries.first < len(entries.legs) and not _left(case, *entries.legs[entries.first]):
+        entries.first += 1
     return matches
 
 
@@ -75,39 +80,38 @@ def _returned(case: Case, entry: str) -> Returned:
     return case.draft.returned.get(entry) or Returned()
 
 
-def _named_legs(case: Case, line: Line, entries: Entries) -> list[Entry]:
-    """The legs that a line may mean: those of the line and of the batch that it names."""
-    number, batch = line.requested.against_line, line.batch
-    legs = [(entry, leg) for entry, leg in entries.legs if number in (None, leg.line)]
-    if not legs and number is not None:
-        case.refuse("unknown_original_line", line, item=line.item.item, against_line=number)
-    elif not legs:
-        case.refuse("not_in_original", line, item=line.item.item)
-    elif batch is not None and line.item.tracking is Tracking.BATCH:
-        legs = [(entry, leg) for entry, leg in legs if leg.batch == batch]
-        if not legs:
-            case.refuse("not_in_original", line, item=line.item.item, batch=batch)
-    return legs
+def _left(case: Case, entry: str, leg: Leg) -> Decimal:
+    """How much of a leg was not returned yet."""
+    return abs(leg.quantity) - _returned(case, entry).quantity
 
 
-def _match_quantity(case: Case, line: Line, legs: Sequence[Entry], _: Entries) -> list[Match]:
+def _legs(line: Line, entries: Entries, first: int = 0) -> Iterator[Entry]:
+    """The legs that a line may mean: those of the line of the original, and of the batch, that it names."""
+    number = line.requested.against_line
+    batch = line.batch if line.item.tracking is Tracking.BATCH else None
+    for entry, leg in islice(entries.legs, first, None):
+        if number in (None, leg.line) and batch in (None, leg.batch):
+            yield entry, leg
+
+
+def _match_quantity(case: Case, line: Line, entries: Entries) -> list[Match]:
     matches: list[Match] = []
     wanted = line.quantity
-    for entry, leg in legs:
-        part = min(wanted, abs(leg.quantity) - _returned(case, entry).quantity)
+    for entry, leg in _legs(line, entries, entries.first):
+        part = min(wanted, _left(case, entry, leg))
         if part > ZERO:
             matches.append(Match(entry, leg, part))
             wanted -= part
-    if wanted > ZERO:
-        _refuse_more(case, line, line.quantity - wanted)
-        return []
-    return matches
+        if not wanted:
+            return matches
+    _refuse(case, line, entries, line.quantity - wanted)
+    return []
 
 
-def _match_serials(case: Case, line: Line, legs: Sequence[Entry], entries: Entries) -> list[Match]:
+def _match_serials(case: Case, line: Line, entries: Entries) -> list[Match]:
     if line.serials is not None:
         return _match_named(case, line, line.serials, entries)
-    return _match_in_order(case, line, legs)
+    return _match_in_order(case, line, entries)
 
 
 def _match_named(case: Case, line: Line, named: Sequence[str], entries: Entries) -> list[Match]:
@@ -122,28 +126,30 @@ def _match_named(case: Case, line: Line, named: Sequence[str], entries: Entries)
             gone.append(number)
         else:
             chosen.setdefault(entry, (leg, []))[1].append(number)
-    if foreign:
+    if foreign and any(_legs(line, entries)):
         case.refuse("not_in_original", line, item=line.item.item, serials=", ".join(foreign))
+    elif foreign:
+        _refuse(case, line, entries, ZERO)
     if gone:
         returnable = len(named) - len(foreign) - len(gone)
-        _refuse_more(case, line, Decimal(returnable), serials=", ".join(gone))
+        _refuse(case, line, entries, Decimal(returnable), serials=", ".join(gone))
     return [Match(entry, leg, Decimal(len(numbers)), numbers) for entry, (leg, numbers) in chosen.items()]
 
 
-def _match_in_order(case: Case, line: Line, legs: Sequence[Entry]) -> list[Match]:
+def _match_in_order(case: Case, line: Line, entries: Entries) -> list[Match]:
     """The first serials of the original that can be returned, where a line names none."""
     matches: list[Match] = []
     wanted = int(line.quantity)
-    for entry, leg in legs:
+    for entry, leg in _legs(line, entries, entries.first):
         there = (number for number in leg.serials if _can_be_chosen(case, line, entry, leg, number))
         chosen = list(islice(there, wanted))
         if chosen:
             matches.append(Match(entry, leg, Decimal(len(chosen)), chosen))
             wanted -= len(chosen)
-    if wanted:
-        _refuse_unfound(case, line, legs, line.quantity - wanted)
-        return []
-    return matches
+        if not wanted:
+            return matches
+    _refuse_unfound(case, line, entries, line.quantity - wanted)
+    return []
 
 
 def _is_returnable(case: Case, line: Line, entry: str, number: str) -> bool:
@@ -174,20 +180,29 @@ def _serial(case: Case, line: Line, number: str) -> Serial:
     return case.draft.serials.get((case.company.company, line.item.item, number)) or Serial()
 
 
-def _refuse_unfound(case: Case, line: Line, legs: Sequence[Entry], found: Decimal) -> None:
+def _refuse_unfound(case: Case, line: Line, entries: Entries, found: Decimal) -> None:
     """Too few units: they were returned already, or those that were not do not stand where they are to leave."""
+    legs = list(_legs(line, entries))
     left = sum(_is_meant(case, line, entry, number) for entry, leg in legs for number in leg.serials)
     if case.purpose.flow is Flow.SEND_BACK and left >= line.quantity:
         lack(case, line, line.source or leg_warehouse(case, legs[0][1]), found)
     else:
-        _refuse_more(case, line, found)
+        _refuse(case, line, entries, found)
 
 
-def _refuse_more(case: Case, line: Line, returnable: Decimal, **facts: object) -> None:
-    case.refuse("over_return", line, item=line.item.item, **facts, wanted=line.quantity, returnable=returnable)
+def _refuse(case: Case, line: Line, entries: Entries, returnable: Decimal, **facts: object) -> None:
+    """Note why a line is not returned: the original has no such line, goods or batch, or not as much of them."""
+    item, number = line.item.item, line.requested.against_line
+    if any(_legs(line, entries)):
+        case.refuse("over_return", line, item=item, **facts, wanted=line.quantity, returnable=returnable)
+    elif number is not None and all(leg.line != number for _, leg in entries.legs):
+        case.refuse("unknown_original_line", line, item=item, against_line=number)
+    else:
+        batch = {"batch": line.batch} if line.batch is not None else {}
+        case.refuse("not_in_original", line, item=item, **batch)
 
 
-_MATCHING: Mapping[Tracking, Callable[[Case, Line, Sequence[Entry], Entries], list[Match]]] = {
+_MATCHING: Mapping[Tracking, Callable[[Case, Line, Entries], list[Match]]] = {
     Tracking.NONE: _match_quantity,
     Tracking.BATCH: _match_quantity,
     Tracking.SERIAL: _match_serials,

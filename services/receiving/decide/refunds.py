@@ -20,6 +20,9 @@ def refunds(case: Case, planned: Plan) -> Mapping[int, list[AccountAmount]]:
     original = case.original
     if original is None or original.money is None:
         return {}
+    amounts: dict[int | None, list[AccountAmount]] = defaultdict(list)
+    for each in original.money.credits:
+        amounts[each.line].append(each)
     line_of: dict[str | None, int] = {}
     quantities: dict[int, Decimal] = defaultdict(Decimal)
     returned: dict[int, Decimal] = defaultdict(Decimal)
@@ -31,13 +34,11 @@ def refunds(case: Case, planned: Plan) -> Mapping[int, list[AccountAmount]]:
     given: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for portion in planned.came:
         line = line_of[portion.original]
-        before = returned[line]
-        returned[line] += portion.quantity
-        for each in original.money.credits:
-            if each.line == line:
-                part = _part(each.amount, returned[line], quantities[line], original.digits)
-                part -= _part(each.amount, before, quantities[line], original.digits)
-                given[portion.line.number][each.account] += part
+        before, now = returned[line], returned[line] + portion.quantity
+        returned[line] = now
+        for each in amounts[line]:
+            parts = [_part(each.amount, quantity, quantities[line], original.digits) for quantity in (before, now)]
+            given[portion.line.number][each.account] += parts[1] - parts[0]
     return {
         number: [AccountAmount(account=account, amount=Money(amount), line=number) for account, amount in by.items()]
         for number, by in given.items()

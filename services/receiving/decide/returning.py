@@ -21,14 +21,13 @@ from shared.quantities import ZERO
 
 def come_back(case: Case) -> Plan:
     """What customers return, by the lines of a movement that brings nothing else."""
-    lines = _lines(case)
+    return Plan(came=give_back(case, _lines(case)))
+
+
+def give_back(case: Case, lines: Sequence[Line]) -> list[Portion]:
+    """What customers return by these lines, in the draft; nothing where a reason was noted."""
     entries = _entries(case, lines)
-    return Plan(came=[portion for line in lines for portion in _give_back(case, line, entries)])
-
-
-def give_back(case: Case, line: Line) -> list[Portion]:
-    """What a customer returns by one line, in the draft; nothing where a reason was noted."""
-    return _give_back(case, line, _entries(case, [line]))
+    return [portion for line in lines for portion in _give_back(case, line, entries)]
 
 
 def send_back(case: Case) -> Plan:

@@ -17,21 +17,19 @@ from shared.quantities import ZERO
 def write_down(case: Case) -> Plan:
     """What stands in a bin, of a batch there, or as serials there is worth no more than the rate of its line."""
     lines = [(line, line.source) for line in read_lines(case) if line.source is not None]
-    valued = [portion for line, source in lines if (portion := _write_down(case, line, source)) is not None]
+    valued = [_write_down(case, line, source) for line, source in lines]
     _refuse_repeated(case, valued)
     check_serials(case, valued)
     return Plan(valued=valued)
 
 
-def _write_down(case: Case, line: Line, source: Warehouse) -> Portion | None:
+def _write_down(case: Case, line: Line, source: Warehouse) -> Portion:
     rate = stated_rate(case, line)
     if rate is None:
         case.refuse("rate_missing", line, item=line.item.item)
-    found = _FINDING[line.item.tracking](case, line, source)
-    if found is None or rate is None:
-        return None
+    serials = _FINDING[line.item.tracking](case, line, source)
     case.draw(case.bin_key(line.item, source))
-    return Portion(line, source, ZERO, line.batch, found, rate=rate)
+    return Portion(line, source, ZERO, line.batch, serials, rate=rate)
 
 
 def _refuse_repeated(case: Case, portions: Sequence[Portion]) -> None:
@@ -51,41 +49,38 @@ def _refuse_repeated(case: Case, portions: Sequence[Portion]) -> None:
 # --- what is there ----------------------------------------------------------------------------------------------------
 
 
-def _find_quantity(case: Case, line: Line, source: Warehouse) -> Sequence[str] | None:
+def _find_quantity(case: Case, line: Line, source: Warehouse) -> Sequence[str]:
     if case.bin(case.bin_key(line.item, source)).quantity <= ZERO:
         _refuse_nothing(case, line, source)
-        return None
     return ()
 
 
-def _find_batch(case: Case, line: Line, source: Warehouse) -> Sequence[str] | None:
+def _find_batch(case: Case, line: Line, source: Warehouse) -> Sequence[str]:
     if line.batch is None:
         case.refuse("batch_missing", line, item=line.item.item)
-        return None
+        return ()
     if case.draft.batches.get(case.batch_key(line.item, line.batch)) is None:
         case.refuse("unknown_batch", line, item=line.item.item, batch=line.batch)
-        return None
+        return ()
     bin_key = case.bin_key(line.item, source)
     stock = case.draft.batch_stock.get((*bin_key, line.batch)) or BatchStock()
     if stock.quantity <= ZERO:
         _refuse_nothing(case, line, source)
-        return None
     case.draft.batch_stock[*bin_key, line.batch] = stock._replace(last_drawn=case.stamp(bin_key))
     return ()
 
 
-def _find_serials(case: Case, line: Line, source: Warehouse) -> Sequence[str] | None:
+def _find_serials(case: Case, line: Line, source: Warehouse) -> Sequence[str]:
     """The serials that a line names; without any, all that stand there, of the batch that it may name."""
     if line.serials is not None:
-        found = [number for number in line.serials if standing(case, line, source, number) is not None]
-        return found if len(found) == len(line.serials) else None
+        return [number for number in line.serials if standing(case, line, source, number) is not None]
     there = case.draft.stock.serials_in.get(case.bin_key(line.item, source), set())
     key = (case.company.company, line.item.item)
     serials = case.draft.stock.serials
     found = sorted(number for number in there if line.batch in (None, serials[*key, number].batch))
     if not found:
         _refuse_nothing(case, line, source)
-    return found or None
+    return found
 
 
 def _refuse_nothing(case: Case, line: Line, source: Warehouse) -> None:
@@ -93,9 +88,9 @@ def _refuse_nothing(case: Case, line: Line, source: Warehouse) -> None:
     case.refuse("nothing_there", line, item=line.item.item, warehouse=source.warehouse, **batch)
 
 
-_FINDING: Mapping[Tracking, Callable[[Case, Line, Warehouse], Sequence[str] | None]] = {
+_FINDING: Mapping[Tracking, Callable[[Case, Line, Warehouse], Sequence[str]]] = {
     Tracking.NONE: _find_quantity,
     Tracking.BATCH: _find_batch,
     Tracking.SERIAL: _find_serials,
 }
-"""The serials that a write-down is about, none of them for other items; None where a reason was noted."""
+"""The serials that a write-down is about, none for other items; why there is nothing to write down is noted."""

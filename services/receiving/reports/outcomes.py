@@ -1,6 +1,6 @@
 """Outcomes: what became of everything that was sent: accepted with what was allocated, or refused with every reason.
 
-`outcome` is the message that the upstream was sent, as JSON.
+`outcome` is the message that the upstream was sent, as JSON. One that was judged anew stands where it was judged last.
 """
 
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection
 
 from shared.db import query
-from shared.report import Column, Filters, Kind, Report, Row, matching
+from shared.report import KNOWN, Column, Filters, Kind, Report, Row, matching
 
 COLUMNS = (
     Column("company"),
@@ -25,7 +25,7 @@ _SELECT = f"""
 SELECT company, source, id, kind, purpose, CASE WHEN accepted THEN 'accepted' ELSE 'rejected' END AS result,
        effective_at, recorded_at, cast(outcome AS text) AS outcome
 FROM receiving.outcome
-WHERE {matching("company")}
+WHERE {matching("company")} AND {KNOWN}
 ORDER BY recorded_at, source, id
 """
 
@@ -34,4 +34,4 @@ def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
     return query(connection, _SELECT, **filters.given())
 
 
-REPORT = Report(name="outcomes", title="Outcomes", columns=COLUMNS, takes=("company",), read=_read)
+REPORT = Report(name="outcomes", title="Outcomes", columns=COLUMNS, takes=("company", "known_at"), read=_read)
