@@ -44,13 +44,17 @@ WITH event AS (
 ), record AS (
     SELECT company, item, serial, batch, supplier, supplier_document, warranty_until, end_of_life
     FROM receiving.serial_status
-), place AS (SELECT company, warehouse, kind FROM receiving.warehouses)
+), place AS (
+    SELECT company, warehouse, kind FROM receiving.warehouses
+), delivery AS (
+    SELECT source, id, convert_from(allocated, 'UTF8') AS told FROM receiving.allocated
+)
 SELECT company, item, serial,
     CASE WHEN kind = 'transit' THEN 'in_transit' WHEN warehouse IS NOT NULL THEN 'active'
         ELSE coalesce(left_as.status, 'inactive') END AS status,
     warehouse, batch, supplier, supplier_document,
-    convert_from(delivery.allocated, 'UTF8')::json ->> 'customer' AS customer,
-    convert_from(delivery.allocated, 'UTF8')::json ->> 'document' AS customer_document,
+    cast(delivery.told AS json) ->> 'customer' AS customer,
+    cast(delivery.told AS json) ->> 'document' AS customer_document,
     CASE WHEN is_later THEN NULL ELSE warranty_until END AS warranty_until, end_of_life
 FROM record
 LEFT JOIN last USING (company, item, serial)
@@ -58,7 +62,7 @@ LEFT JOIN delivered_later USING (company, item, serial)
 LEFT JOIN place USING (company, warehouse)
 LEFT JOIN unnest(cast(:purposes AS text[]), cast(:statuses AS text[])) AS left_as (purpose, status)
     ON left_as.purpose = last.purpose
-LEFT JOIN receiving.allocated AS delivery ON is_delivery AND (delivery.source, delivery.id) = (last.source, last.id)
+LEFT JOIN delivery ON is_delivery AND (delivery.source, delivery.id) = (last.source, last.id)
 WHERE {_WANTED} ORDER BY company, item, serial
 """
 _MEANINGS = {
