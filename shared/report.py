@@ -47,7 +47,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What narrows a report down; None is no narrowing. `as_of` leaves out what takes effect later."""
+    """What narrows a report down; None is no narrowing.
+
+    `as_of` leaves out what takes effect later, `known_at` what was recorded later, and `known_since` what had been
+    recorded by then.
+    """
 
     company: str | None = None
     item: str | None = None
@@ -56,6 +60,13 @@ class Filters:
     serial: str | None = None
     account: str | None = None
     as_of: datetime | None = None
+    known_at: datetime | None = None
+    known_since: datetime | None = None
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it asks how things stood at some time, or were known then; else how they stand now."""
+        return self.as_of is not None or self.known_at is not None
 
     def given(self) -> Mapping[str, Any]:
         """Every filter by its name, as the parameters of a statement."""
@@ -74,11 +85,14 @@ class Report:
 
 
 def read_report(report: Report, connection: Connection, filters: Filters) -> list[Row]:
-    """The rows of a report. StockbookError for a filter that it does not take."""
+    """The rows of a report. StockbookError for a filter that it does not take, or times in the wrong order."""
     for name, value in filters.given().items():
         if value is not None and name not in report.takes:
             takes = ", ".join(report.takes)
             raise StockbookError("the report takes no such filter", report=report.name, filter=name, takes=takes)
+    since, until = filters.known_since, filters.known_at
+    if since is not None and until is not None and since > until:
+        raise StockbookError("known_since is later than known_at", known_since=since, known_at=until)
     return list(report.read(connection, filters))
 
 
@@ -104,6 +118,16 @@ def find_reports(packages: Iterable[str]) -> dict[str, Report]:
 def matching(names: str) -> str:
     """The condition that rows match the given filters, for a statement whose columns are named like them."""
     return " AND ".join(f"(cast(:{name} AS text) IS NULL OR {name} = :{name})" for name in names.split())
+
+
+KNOWN = "(cast(:known_at AS timestamptz) IS NULL OR recorded_at <= :known_at)"
+"""The condition that rows were known at the time `known_at`."""
+
+BY_THEN = f"(cast(:as_of AS timestamptz) IS NULL OR effective_at <= :as_of) AND {KNOWN}"
+"""The condition that rows had taken effect by the time `as_of`, too."""
+
+SINCE = f"{BY_THEN} AND (cast(:known_since AS timestamptz) IS NULL OR recorded_at > :known_since)"
+"""The condition that of these, rows were not known yet at the time `known_since`."""
 
 
 def table(report: Report, rows: Iterable[Row], **options: Any) -> Table:

@@ -1,4 +1,4 @@
-"""The code on the page about publishing does what the page says, on a real RabbitMQ."""
+"""The code on the page about publishing does what the page says, on a real RabbitMQ; its movements do, in a process."""
 
 import json
 import os
@@ -7,22 +7,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from kombu.connection import Connection
 
-from services.desk.events import Event, make_event
+from services.desk.events import Event, make_event, read_event
+from services.desk.listening import Listener, Outcome
+from services.desk.pipeline import Pipeline
 from shared.broker import Broker, Message, connect
 from shared.broker.topology import EVENTS, RECEIVING, UNROUTED
 from shared.contracts.codec import write
 from shared.contracts.envelope import frame, read_envelope, write_event
 from shared.contracts.outcome import Allocated, OutcomeAccepted, OutcomeRejected, Refusal
-from shared.contracts.registry import OUTCOME_ACCEPTED, OUTCOME_REJECTED, STRUCTS
+from shared.contracts.registry import MOVEMENT_REQUESTED, OUTCOME_ACCEPTED, OUTCOME_REJECTED, STRUCTS
+from shared.contracts.trial import OutcomeTried
+from shared.db import query, transaction
 from shared.quantities import Quantity
 from tests.servers import wait_until
 
@@ -179,3 +184,71 @@ def test_the_json_on_the_page_is_an_event_that_can_be_sent() -> None:
     event = json.loads(block("json", "specversion"))
     made: Event = make_event(event["type"], event["source"], event["data"])
     assert made.keys == [("till-1", "T1-000481")]
+
+
+# --- the movements of the page ----------------------------------------------------------------------------------------
+
+OFFICE, TILL = "volt-office", "volt-till-1"
+LATER = datetime(2026, 3, 1, tzinfo=UTC)
+SAID = {
+    "T1-000490": {"CASE": "1 for 4.25"},
+    "T1-000491": {"CABLE": "-3 for -8.70", "CASE": "1 for 4.25"},
+    "WO-31": {"CASE": "-10 for -42.50", "CABLE": "-10 for -29.00", "GIFT-SET": "10 for 79.50"},
+    "CNT-12": {"PHONE-PRO": "-1 for -598.00", "CASE": "-3 for -12.75"},
+    "LC-7": {"PHONE-X2": "0 for 25.00"},
+}
+"""What each does to stock."""
+
+
+@pytest.fixture
+def shop(database: str) -> Iterator[Pipeline]:
+    """The shop of the examples after its day, with an item that it makes."""
+    files = sorted((ROOT / "examples" / "electronics").glob("[12]-*.jsonl"))
+    events = [read_event(line, "desk", LATER) for file in files for line in file.read_bytes().splitlines()]
+    made = make_event("item.defined.v1", OFFICE, {"company": "VOLT", "item": "GIFT-SET"})
+    with Pipeline(database, clock=lambda: LATER) as shop:
+        shop.publish([*events, made])
+        shop.settle()
+        yield shop
+
+
+def movements_on_the_page() -> list[dict[str, Any]]:
+    blocks = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    return [each for each in map(json.loads, blocks) if "purpose" in each]
+
+
+def answer(shop: Pipeline, listener: Listener, movement: dict[str, Any]) -> Outcome:
+    """What its source is told of a movement; the till numbers its tickets T1."""
+    shop.publish([make_event(MOVEMENT_REQUESTED, TILL if movement["id"].startswith("T1-") else OFFICE, movement)])
+    shop.settle()
+    (told,) = listener.hear(0)
+    return told
+
+
+def posted(shop: Pipeline, identifier: str) -> dict[str, str]:
+    """What a movement did to stock, by item."""
+    statement = "SELECT item, quantity, value FROM ledger.stock_ledger WHERE id = :id"
+    with transaction(shop.engine) as connection:
+        return by_item(query(connection, statement, id=identifier))
+
+
+def by_item(entries: Iterable[Any]) -> dict[str, str]:
+    return {each.item: f"{each.quantity:f} for {each.value:.2f}" for each in entries}
+
+
+def test_the_movements_on_the_page_are_taken_and_do_to_stock_what_it_says(shop: Pipeline) -> None:
+    listener = Listener(shop.broker, [OFFICE, TILL])
+    for movement in movements_on_the_page():
+        assert isinstance(answer(shop, listener, movement), OutcomeAccepted), movement["id"]
+    assert {identifier: posted(shop, identifier) for identifier in SAID} == SAID
+    assert {each["id"] for each in movements_on_the_page()} == SAID.keys()
+
+
+def test_each_movement_on_the_page_can_be_tried_first(shop: Pipeline) -> None:
+    listener = Listener(shop.broker, [OFFICE, TILL])
+    for movement in movements_on_the_page():
+        tried = answer(shop, listener, movement | {"dry_run": True})
+        assert isinstance(tried, OutcomeTried), movement["id"]
+        assert posted(shop, movement["id"]) == {}
+        answer(shop, listener, movement)
+        assert by_item(tried.entries) == posted(shop, movement["id"])

@@ -1,7 +1,7 @@
-"""Valuation again, slowly: fractions instead of decimals, lists instead of ends, every value summed up from nothing.
+"""The ledger again, slowly: what movements make of bins, and the entries that they leave behind.
 
-It follows the rules and not the code: a bin is a dict of heaps (one for each batch, else one), a heap a list of lots.
-What any method does with a lot is spelled out where it happens.
+It follows the rules and not the code: what a bin holds stands in `reference_stock`, what comes in is worth in
+`reference_incoming`, and here each leg is carried out in its turn: all that leaves, then all else.
 """
 
 from collections.abc import Sequence
@@ -9,161 +9,190 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from shared.contracts.movement import Leg, MovementAllocated
-from shared.purposes import Method, Tracking
+from shared.identity import derived_id
+from shared.purposes import PURPOSES, Role, Tracking
+from tests.properties import reference_stock as stock
+from tests.properties.reference_incoming import Booked, Books, Coming, Told, billed, book, incoming
+from tests.properties.reference_stock import NOTHING, Bin, Costs, Heap
 
-CENT, NANO = 2, 9
+
+def play(movements: Sequence[MovementAllocated]) -> tuple[list[list[Told]], Books]:
+    """The entries of movements applied in the given order, at least one, and the books in the end."""
+    books = Books(movements[0].digits)
+    return [_play(movement, books) for movement in movements], books
 
 
-@dataclass
-class Lot:
-    """Stock that came in together: quantity, worth, nominal rate."""
+def _play(movement: MovementAllocated, books: Books) -> list[Told]:
+    start = len(books.entries)
+    turns = [_Turn(movement, place, leg, books) for place, leg in enumerate(movement.legs)]
+    for turn in turns:
+        if turn.leaves:
+            turn.leave()
+    left = books.entries[start:]
+    coming = incoming(movement, left, books)
+    for turn in turns:
+        if not turn.leaves:
+            turn.come(coming.get(turn.place, Coming(NOTHING)), left)
+    return books.entries[start:]
 
-    quantity: Fraction
+
+@dataclass(frozen=True)
+class _Balance:
     worth: Fraction
+    value: Fraction
     rate: Fraction
 
 
 @dataclass
-class Heap:
-    """The lots of a bin, or of a batch in it; `owed`: quantity and worth that were issued beyond stock, negative."""
+class _Turn:
+    """One leg of a movement, and where it takes place."""
 
-    lots: list[Lot] = field(default_factory=list)
-    owed: Fraction = Fraction(0)
-    owed_worth: Fraction = Fraction(0)
-    costs: dict[str, Fraction] = field(default_factory=dict)
+    movement: MovementAllocated
+    place: int
+    leg: Leg
+    books: Books
+    bin: Bin = field(init=False)
+    heap: Heap = field(init=False)
 
-    @property
-    def quantity(self) -> Fraction:
-        return sum((lot.quantity for lot in self.lots), self.owed)
-
-    @property
-    def worth(self) -> Fraction:
-        return sum((lot.worth for lot in self.lots), self.owed_worth)
-
-
-@dataclass
-class Bin:
-    """The heaps of one item in one warehouse, and the last known rate there."""
-
-    heaps: dict[str, Heap] = field(default_factory=dict)
-    rate: Fraction = Fraction(0)
+    def __post_init__(self) -> None:
+        self.bin = self.books.bin(self.leg.item, self.leg.warehouse)
+        self.heap = self.bin.heap_of(self.leg)
 
     @property
-    def quantity(self) -> Fraction:
-        return sum((heap.quantity for heap in self.heaps.values()), Fraction(0))
+    def leaves(self) -> bool:
+        return self.leg.quantity < 0 and self.leg.counted is None
 
-    @property
-    def worth(self) -> Fraction:
-        return sum((heap.worth for heap in self.heaps.values()), Fraction(0))
-
-    @property
-    def value(self) -> Fraction:
-        return sum((round(heap.worth, CENT) for heap in self.heaps.values()), Fraction(0))
-
-
-Bins = dict[tuple[str, str], Bin]
-Told = tuple[Fraction, Fraction, Fraction]
-"""Of an entry: change of value, quantity and value of the bin after it."""
-
-
-def play(movements: Sequence[MovementAllocated]) -> tuple[list[list[Told]], Bins]:
-    """The entries of movements applied in the given order, and the bins in the end."""
-    bins: Bins = {}
-    told = [_play(movement, bins) for movement in movements]
-    return told, bins
-
-
-def _play(movement: MovementAllocated, bins: Bins) -> list[Told]:
-    told: list[Told] = []
-    costs: list[dict[str, Fraction]] = []
-    known: list[Fraction] = []
-    for leg in movement.legs:
-        here = bins.setdefault((leg.item, leg.warehouse), Bin())
-        heap = here.heaps.setdefault(leg.batch or "" if leg.tracking is Tracking.BATCH else "", Heap())
-        before = here.value
-        known.append(here.rate)
-        if leg.quantity < 0:
-            costs.append(_take(leg, here, heap))
-        elif leg.arrives_from is None:
-            costs.append(_bring(leg, heap, _amount(leg, here), {}))
+    def leave(self) -> None:
+        before = self._now()
+        quantity = -Fraction(self.leg.quantity)
+        gone = Coming(NOTHING)
+        if quantity > self.heap.quantity:
+            account = self.movement.accounts[PURPOSES[self.movement.purpose].true_up]
+            stock.take_beyond(self.heap, quantity, self.bin.rate_for(self.leg), account)
+        elif self.leg.original is None or self.leg.tracking is Tracking.SERIAL:
+            gone.costs = stock.take(self.heap, self.leg, quantity)
         else:
-            costs.append(_bring(leg, heap, -told[leg.arrives_from][0], costs[leg.arrives_from]))
-        if here.quantity > 0 and here.value > 0:
-            here.rate = round(here.value / here.quantity, NANO)
-        elif leg.arrives_from is not None and not here.rate:
-            here.rate = known[leg.arrives_from]
-        told.append((here.value - before, here.quantity, here.value))
-    return told
+            original = self.books.entry(self.leg.original)
+            stock.take_at(self.heap, self.leg, quantity, self.books.value_now(original), original.quantity)
+        if self.leg.original is not None:
+            value = self._now().value - before.value
+            gone.booked = self._beside_the_supplier(self.books.entry(self.leg.original), quantity, value)
+        self._tell(before, -quantity, gone)
 
-
-def _amount(leg: Leg, here: Bin) -> Fraction:
-    if leg.amount is not None:
-        return Fraction(leg.amount)
-    return round(Fraction(leg.quantity) * _known_rate(leg, here), CENT)
-
-
-def _known_rate(leg: Leg, here: Bin) -> Fraction:
-    return here.rate if here.rate > 0 else Fraction(leg.standard_rate or 0)
-
-
-def _bring(leg: Leg, heap: Heap, worth: Fraction, own: dict[str, Fraction]) -> dict[str, Fraction]:
-    quantity = Fraction(leg.quantity)
-    rate = round(worth / quantity, NANO)
-    costs = {serial: own.get(serial, rate) for serial in leg.serials}
-    heap.costs.update(costs)
-    if heap.owed:
-        covered = min(quantity, -heap.owed)
-        heap.owed_worth = round(heap.owed_worth * (heap.owed + covered) / heap.owed, NANO)
-        heap.owed += covered
-        worth = round(worth * (quantity - covered) / quantity, NANO)
-        quantity -= covered
-    if quantity:
-        newest = heap.lots[-1] if heap.lots else None
-        rate = round(worth / quantity, NANO)
-        one_lot = leg.tracking is not Tracking.NONE or leg.method is Method.MOVING_AVERAGE
-        if newest and (one_lot or newest.rate == rate):
-            newest.quantity += quantity
-            newest.worth += worth
+    def come(self, coming: Coming, left: Sequence[Told]) -> None:
+        if self.leg.counted is not None:
+            self._count(Fraction(self.leg.counted), coming.worth)
+        elif self.leg.quantity > 0:
+            self._true_up(coming.worth)
+            self._arrive(coming, left)
+        elif self.leg.rate is not None:
+            self._write_down(Fraction(self.leg.rate))
         else:
-            heap.lots.append(Lot(quantity, worth, rate))
-    return costs
+            self._land(coming)
 
+    def _beside_the_supplier(self, original: Told, quantity: Fraction, value: Fraction) -> Booked:
+        """Of goods that are sent back, what the supplier does not owe."""
+        sent = self.books.sent_back(original)
+        first, last = (
+            round(billed(original) * part / original.quantity, self.movement.digits) for part in (sent, sent + quantity)
+        )
+        booked: Booked = {}
+        book(booked, self.movement.accounts[Role.COST_OF_GOODS_SOLD], value + last - first)
+        return booked
 
-def _take(leg: Leg, here: Bin, heap: Heap) -> dict[str, Fraction]:
-    quantity = -Fraction(leg.quantity)
-    if quantity > heap.quantity:
-        return _take_beyond(leg, here, heap, quantity)
-    if leg.tracking is Tracking.SERIAL:
-        return _take_serials(leg, heap, quantity)
-    while quantity:
-        last = leg.tracking is Tracking.NONE and leg.method is Method.LIFO
-        lot = heap.lots[-1 if last else 0]
-        part = min(quantity, lot.quantity)
-        lot.worth -= round(lot.worth * part / lot.quantity, NANO)
-        lot.quantity -= part
-        quantity -= part
-        if not lot.quantity:
-            heap.lots.remove(lot)
-    return {}
+    def _true_up(self, worth: Fraction) -> None:
+        """What is to cover a shortage costs something else than was thought: told by account, before it arrives."""
+        changes = stock.true_ups(self.heap, Fraction(self.leg.quantity), worth)
+        for number, (account, change) in enumerate(changes.items()):
+            before = self._now()
+            self.heap.trued_up += change
+            if value := self._now().value - before.value:
+                self._tell(before, NOTHING, Coming(change, booked={account: value}), true_up=number)
 
+    def _arrive(self, coming: Coming, left: Sequence[Told]) -> None:
+        before = self._now()
+        quantity = Fraction(self.leg.quantity)
+        stock.bring(self.heap, self.leg, self._name(), quantity, coming.worth, coming.costs)
+        known = NOTHING if self.leg.arrives_from is None else left[self.leg.arrives_from].known
+        self._tell(before, quantity, coming, known=known)
 
-def _take_serials(leg: Leg, heap: Heap, quantity: Fraction) -> dict[str, Fraction]:
-    (lot,) = heap.lots
-    costs = {}
-    for serial in leg.serials:
-        costs[serial] = min(heap.costs.pop(serial), lot.worth)
-        lot.worth -= costs[serial]
-    lot.quantity -= quantity
-    if not lot.quantity:
-        costs[leg.serials[-1]] += lot.worth
-        heap.lots.clear()
-    return costs
+    def _count(self, counted: Fraction, worth: Fraction) -> None:
+        before, held = self._now(), self.heap.quantity
+        if self.leg.tracking is Tracking.SERIAL:
+            change = worth - stock.total(self.heap.costs[serial] for serial in self.leg.serials)
+            if self._value_at(self.heap.worth + change) != before.value:
+                costs = dict.fromkeys(self.leg.serials, stock.nano(worth / counted))
+                stock.revalue(self.heap, costs, change)
+                self._tell(before, NOTHING, Coming(NOTHING, self._costs()))
+        elif counted != held or self._value_at(worth) != before.value:
+            stock.count(self.heap, counted, worth)
+            self._tell(before, counted - held, Coming(NOTHING))
 
+    def _write_down(self, rate: Fraction) -> None:
+        before = self._now()
+        stock.write_down(self.heap, self.leg, rate)
+        if self._now().value != before.value:
+            self._tell(before, NOTHING, Coming(NOTHING, self._costs()))
 
-def _take_beyond(leg: Leg, here: Bin, heap: Heap, quantity: Fraction) -> dict[str, Fraction]:
-    rate = _known_rate(leg, here)
-    lacking = quantity - sum(lot.quantity for lot in heap.lots)
-    heap.lots.clear()
-    heap.owed -= lacking
-    heap.owed_worth -= round(lacking * rate, NANO)
-    return {serial: heap.costs.pop(serial, rate) for serial in leg.serials}
+    def _land(self, coming: Coming) -> None:
+        """Neither receipt nor stock is worth less than nothing: what cannot be taken off is booked as an adjustment."""
+        before = self._now()
+        original = self.books.entry(self.leg.original)
+        present = original.worth + stock.total(each.worth for each in self.books.corrections(original))
+        change = max(coming.worth, -present, -self.heap.worth)
+        stock.land(self.heap, self.leg, original.entry, change)
+        if change != coming.worth:
+            gap = self._now().value - before.value - coming.worth
+            book(coming.booked, self.movement.accounts[Role.STOCK_ADJUSTMENT], gap)
+        self._tell(before, NOTHING, Coming(change, self._costs(), coming.booked))
+
+    def _costs(self) -> Costs:
+        return {serial: self.heap.costs[serial] for serial in self.leg.serials}
+
+    def _value_at(self, worth: Fraction) -> Fraction:
+        """The value of the bin if this heap, which is never worth less than nothing, had that worth."""
+        digits = self.bin.digits
+        return self.bin.value + round(max(worth, NOTHING), digits) - round(self.heap.worth, digits)
+
+    def _now(self) -> _Balance:
+        return _Balance(self.heap.worth, self.bin.value, self.bin.rate)
+
+    def _name(self, true_up: int | None = None) -> str:
+        place = str(self.place) if true_up is None else f"{self.place}.{true_up}"
+        return str(derived_id(self.movement.recorded_at, self.movement.source, self.movement.id, place))
+
+    def _tell(
+        self,
+        before: _Balance,
+        quantity: Fraction,
+        coming: Coming,
+        known: Fraction = NOTHING,
+        true_up: int | None = None,
+    ) -> None:
+        """The entry of what just happened; `known` is a rate for a bin that never had one."""
+        self.bin.learn_rate(known)
+        now = self._now()
+        whole = true_up is None
+        self.books.entries.append(
+            Told(
+                entry=self._name(true_up),
+                leg=self.leg,
+                stamp=self._stamp(),
+                quantity=quantity,
+                worth=now.worth - before.worth,
+                value=now.value - before.value,
+                quantity_after=self.bin.quantity,
+                value_after=now.value,
+                costs=coming.costs,
+                booked=coming.booked,
+                original=self.leg.original if whole else None,
+                arrives_from=self.leg.arrives_from if whole else None,
+                known=before.rate,
+                returned=coming.returned,
+            )
+        )
+
+    def _stamp(self) -> int:
+        bin_ = (self.leg.item, self.leg.warehouse)
+        (stamp,) = (each.stamp for each in self.movement.stamps if (each.item, each.warehouse) == bin_)
+        return stamp

@@ -1,4 +1,7 @@
-"""What holds for the journal entry of any movement: it balances, and it moves stock accounts by the ledger's values."""
+"""What holds for the journal entry of any movement: it balances, and it moves stock accounts by the ledger's values.
+
+Movements are made up, of entries of any value; or they are those of a history, as the ledger posted them.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,16 +10,23 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.accounting.decide.journal import book
+from services.ledger.decide.posting import post
 from shared.contracts.journal import JournalPosted, JournalTransfer
-from shared.contracts.movement import AccountAmount, MoneySides
+from shared.contracts.movement import AccountAmount, MoneySides, MovementAllocated
 from shared.contracts.stock import MovementPosted, PostedEntry
 from shared.purposes import PURPOSES, Flow, Role
 from shared.quantities import ZERO, Money, Quantity
+from tests.builders import empty_ledger, posted
+from tests.properties.allocated_histories import histories
+from tests.properties.shop_floor import PLACES
 
+# The thorough profile takes half a minute for each of these on a machine of its own.
+pytestmark = pytest.mark.timeout(600)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 STOCK_ACCOUNTS = ["stock: shop", "stock: depot", "stock: van"]
 MONEY_ACCOUNTS = ["cash", "card", "income", "vat"]
@@ -145,6 +155,46 @@ def test_a_stock_account_moves_by_the_values_of_its_entries(movement: MovementPo
     assert {account: found.get(account, ZERO) for account in STOCK_ACCOUNTS} == {
         account: expected.get(account, ZERO) for account in STOCK_ACCOUNTS
     }
+
+
+@given(histories(beyond_stock=True))
+def test_every_posted_movement_moves_stock_accounts_by_the_values_of_its_entries(
+    history: list[MovementAllocated],
+) -> None:
+    for told in posted(history):
+        expected: dict[str, Decimal] = {}
+        for each in told.entries:
+            expected[each.stock_account] = expected.get(each.stock_account, ZERO) + each.value
+        found = balances(journal_of(told).transfers)
+        for place in PLACES:
+            assert found.get(f"stock {place}", ZERO) == expected.get(f"stock {place}", ZERO)
+
+
+@given(histories(beyond_stock=True))
+def test_after_any_history_the_stock_accounts_hold_what_the_bins_are_worth(history: list[MovementAllocated]) -> None:
+    posting = post(history, empty_ledger(history))
+    found = balances([each for told in posting.applied for each in journal_of(told.posted).transfers])
+    for place in PLACES:
+        values = [held.value for (_, _, warehouse), held in posting.state.bins.items() if warehouse == place]
+        assert found.get(f"stock {place}", ZERO) == sum(values)
+
+
+@given(histories(beyond_stock=True))
+def test_every_transfer_of_a_posted_movement_names_an_entry_and_has_an_end_in_its_stock_account(
+    history: list[MovementAllocated],
+) -> None:
+    for told in posted(history):
+        accounts = {each.entry: each.stock_account for each in told.entries}
+        for each in journal_of(told).transfers:
+            assert accounts[each.entry or ""] in (each.debit, each.credit)
+
+
+@given(histories(beyond_stock=True))
+def test_what_an_entry_books_apart_stands_on_the_accounts_that_it_names(history: list[MovementAllocated]) -> None:
+    for told in posted(history):
+        found = balances(journal_of(told).transfers)
+        freight = sum(part.amount for each in told.entries for part in each.booked if part.account == "freight")
+        assert found.get("freight", ZERO) == -freight
 
 
 @given(movements())

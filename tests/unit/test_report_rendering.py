@@ -107,6 +107,21 @@ def test_a_filter_that_a_report_does_not_take_is_refused_by_name() -> None:
         read_report(report(), NOWHERE, Filters(account="cash"))
 
 
+def test_times_in_the_wrong_order_are_refused_and_equal_ones_are_not() -> None:
+    timed = Report("things", "Things", COLUMNS, ("known_since", "known_at"), lambda *_: ())
+    one, other = datetime(2026, 1, 2, 9, tzinfo=UTC), datetime(2026, 1, 2, 10, tzinfo=UTC)
+    with pytest.raises(StockbookError, match="known_since is later than known_at"):
+        read_report(timed, NOWHERE, Filters(known_since=other, known_at=one))
+    assert read_report(timed, NOWHERE, Filters(known_since=one, known_at=one)) == []
+
+
+def test_only_a_time_as_of_which_or_at_which_something_was_known_looks_back() -> None:
+    then = datetime(2026, 1, 2, 9, tzinfo=UTC)
+    assert Filters(as_of=then).looks_back
+    assert Filters(known_at=then).looks_back
+    assert not Filters(known_since=then).looks_back
+
+
 def test_records_name_the_values_of_a_row() -> None:
     assert records(report(), NOWHERE, Filters(item="CREAM"))[0]["expires_on"] == date(2026, 3, 9)
 
@@ -123,6 +138,8 @@ def test_every_report_is_found_under_its_name() -> None:
         "shortages",
         "journal",
         "trial-balance",
+        "changes",
+        "account-changes",
     } <= REPORTS.keys()
 
 

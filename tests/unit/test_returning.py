@@ -290,7 +290,7 @@ def test_a_return_is_of_the_same_company_as_its_original() -> None:
     of.stock.companies["twin"] = company("twin")
     of.stock.warehouses["twin", "abroad"] = Warehouse("twin", "abroad")
     judged = of.ask("sales_return", line("tea", 5, target="abroad"), against=against(out))
-    assert reasons(judged) == [("original_elsewhere", None)]
+    assert reasons(judged) == [("original_elsewhere", None), ("unknown_item", 1)]
     assert facts(judged, "original_elsewhere")["company"] == "shop"
 
 

@@ -1,11 +1,16 @@
-"""Journal: every debit and every credit, movement by movement; each names the ledger entry that it books."""
+"""Journal: every debit and every credit, movement by movement; each names the ledger entry that it books.
+
+Among movements of one time those that were known first stand first. What was known at once has no order but this: what
+revalues or returns goods stands behind what brought them.
+"""
 
 from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
 from shared.db import query
-from shared.report import Column, Filters, Kind, Report, Row, matching
+from shared.purposes import PURPOSES, Flow
+from shared.report import BY_THEN, Column, Filters, Kind, Report, Row, matching
 
 COLUMNS = (
     Column("company"),
@@ -26,13 +31,16 @@ _SELECT = f"""
 SELECT {", ".join(column.name for column in COLUMNS)}
 FROM accounting.debit_credit
 WHERE {matching("company account")}
-  AND (cast(:as_of AS timestamptz) IS NULL OR effective_at <= :as_of)
-ORDER BY company, effective_at, recorded_at, source, id, line NULLS LAST, ledger_entry, credit, account
+  AND {BY_THEN}
+ORDER BY company, effective_at, recorded_at, purpose = ANY(:behind), source, id, ordinal, credit
 """
+_BEHIND = [each.name for each in PURPOSES.values() if each.flow in (Flow.COME_BACK, Flow.SEND_BACK, Flow.LAND)]
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    return query(connection, _SELECT, **filters.given())
+    return query(connection, _SELECT, behind=_BEHIND, **filters.given())
 
 
-REPORT = Report(name="journal", title="Journal", columns=COLUMNS, takes=("company", "account", "as_of"), read=_read)
+REPORT = Report(
+    name="journal", title="Journal", columns=COLUMNS, takes=("company", "account", "as_of", "known_at"), read=_read
+)

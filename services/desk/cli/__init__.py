@@ -8,7 +8,20 @@ import sys
 
 import typer
 
-from services.desk.cli import available, conform, demo, parked, publish, rejected, report, run, status, stuck
+from services.desk.cli import (
+    available,
+    conform,
+    demo,
+    explain,
+    parked,
+    publish,
+    rejected,
+    report,
+    run,
+    status,
+    stuck,
+    trying,
+)
 from shared.embedded_postgres import EmbeddedPostgresError
 from shared.errors import StockbookError
 
@@ -22,7 +35,9 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("migrate")(run.migrate)
 app.command("publish")(publish.publish)
+app.command("try")(trying.try_movements)
 app.command("available")(available.available)
+app.command("explain")(explain.explain_movement)
 app.command("report")(report.report)
 app.command("conform")(conform.conform)
 app.command("demo")(demo.demo)

@@ -17,12 +17,16 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
-from services.desk.cli.showing import LOOK, allocation, batches, journal, only
+from services.desk.cli.explain import DEPTH, LISTED, NODES
+from services.desk.cli.showing import LOOK, allocation, batches, journal, only, remarks
+from services.desk.cli.telling import tell
 from services.desk.events import Event, read_event
 from services.desk.pipeline import Pipeline
 from services.desk.reporting import REPORTS, reason_text
 from services.desk.servers import bring_up_to_date
 from services.desk.store import CompanyValue, Outcome, outcomes, stock_values, unfinished
+from services.ledger.decide.explaining.tree import Limits
+from services.ledger.store.explaining import explain
 from shared.contracts.outcome import OutcomeRejected
 from shared.db import transaction
 from shared.embedded_postgres import EmbeddedPostgres
@@ -34,6 +38,7 @@ from shared.service import Key
 
 CLOCK = datetime(2026, 4, 30, 18, 0, tzinfo=UTC)
 WIDTH = 100
+MADE = "manufacture"
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
 
@@ -104,16 +109,29 @@ def _show_company(console: Console, connection: Connection, value: CompanyValue,
     of_company = [each for each in told if each.company == value.company and each.kind == "movement.requested"]
     purposes = {(row["source"], row["id"]): row["purpose"] for row in records(REPORTS["outcomes"], connection, filters)}
     _print(console, _movements(of_company, purposes))
+    for key in [(each.source, each.id) for each in of_company if purposes.get((each.source, each.id)) == MADE]:
+        _explain(console, connection, key)
     _print(console, only(REPORTS["stock-balance"], connection, filters, "item warehouse quantity value rate"))
     names = "item serial status warehouse customer warranty_until"
     _print(console, only(REPORTS["serial-status"], connection, filters, names))
     _print(console, batches(connection, filters, CLOCK.date()))
     _print(console, journal(connection, filters))
     _print(console, only(REPORTS["trial-balance"], connection, filters, "account debit credit balance"))
+    _print(console, only(REPORTS["unposted"], connection, filters, "id customer amount state why"))
+    shortages = only(REPORTS["shortages"], connection, filters, "item warehouse quantity worth id")
+    _print(console, shortages if shortages.row_count else Text("No shortages: all that was issued was there, or came."))
 
 
-def _print(console: Console, shown: Table) -> None:
-    if shown.row_count:
+def _explain(console: Console, connection: Connection, key: Key) -> None:
+    """Print where the value of what was made came from."""
+    console.print(Padding(Text(f"Where the value of {key[1]} came from", style="bold"), (1, 0, 0, 0)))
+    for branch in tell(explain(connection, key, Limits(DEPTH, LISTED, NODES)))[1:]:
+        for depth, line in branch.lines():
+            console.print(Padding(Text(line), (0, 0, 0, 2 * depth)))
+
+
+def _print(console: Console, shown: Table | Text) -> None:
+    if isinstance(shown, Text) or shown.row_count:
         console.print(Padding(shown, (1, 0, 0, 0)))
 
 
@@ -129,5 +147,5 @@ def _movements(told: Sequence[Outcome], purposes: dict[Key, str]) -> Table:
             lines = [Text("refused", style="bold red"), *(Text(f"- {reason}") for reason in reasons)]
             shown.add_row(Text(outcome.id, style="red"), purpose, Group(*lines))
         else:
-            shown.add_row(outcome.id, purpose, "\n".join(map(allocation, outcome.allocated)))
+            shown.add_row(outcome.id, purpose, "\n".join([*map(allocation, outcome.allocated), *remarks(outcome)]))
     return shown

@@ -1,6 +1,7 @@
 """`stockbook report`: what is in stock, what moved and what was booked."""
 
 import sys
+from datetime import datetime
 
 import typer
 
@@ -24,6 +25,10 @@ def report(
     as_of: str | None = typer.Option(
         None, help="Leave out what takes effect later: a time (in UTC unless it names a zone), or a day, to its end."
     ),
+    known_at: str | None = typer.Option(None, help="Leave out what was recorded later: a time, or a day, to its end."),
+    known_since: str | None = typer.Option(
+        None, help="Leave out what had been recorded by then: a time, or a day, to its end."
+    ),
     form: Format = typer.Option(Format.TABLE, "--format", help="How to write it."),
 ) -> None:
     """Print a report: as a table, as CSV or as JSON."""
@@ -31,11 +36,15 @@ def report(
         _list_reports()
         return
     found = _find(name)
-    at = parse_time(as_of) if as_of else None
-    filters = Filters(company, item, warehouse, batch, serial, account, at)
+    times = {"as_of": _time(as_of), "known_at": _time(known_at), "known_since": _time(known_since)}
+    filters = Filters(company, item, warehouse, batch, serial, account, **times)
     with reading(Settings.from_environment()) as connection:
         rows = read_report(found, connection, filters)
     write_rows(found, rows, form)
+
+
+def _time(given: str | None) -> datetime | None:
+    return None if given is None else parse_time(given)
 
 
 def _find(name: str) -> Report:

@@ -68,9 +68,9 @@ class Line:
 class Portion:
     """What a line takes from, or brings into, one bin: so much of one batch, or these serials.
 
-    `beyond` of what is taken was not there. `original` is the ledger entry that it returns, sends back or revalues. Of
-    what was `counted` the quantity is the difference, signed; `rate`, per stock unit, is that of a write-down.
-    `amount` is what it is worth, None where the ledger is to find that.
+    `original` is the ledger entry that it returns, sends back or revalues. Of what was `counted` the quantity is the
+    difference, signed; `rate`, per stock unit, is that of a write-down. `amount` is what it is worth, None where the
+    ledger is to find that.
     """
 
     line: Line
@@ -79,7 +79,6 @@ class Portion:
     batch: str | None = None
     serials: Sequence[str] = ()
     generated: bool = False
-    beyond: Decimal = ZERO
     amount: Decimal | None = None
     share: Decimal | None = None
     original: str | None = None

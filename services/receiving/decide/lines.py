@@ -118,7 +118,7 @@ def comes_back(case: Case, line: RequestedLine) -> bool:
 
 def _sides(case: Case, line: RequestedLine) -> tuple[_Side, _Side]:
     """Which of its warehouses a line names; what is returned knows them from its original."""
-    known = _Side.MAY if case.original is not None else _Side.MUST
+    known = _Side.MAY if case.movement.against is not None else _Side.MUST
     if comes_back(case, line):
         return _Side.NEVER, known
     if case.purpose.flow is Flow.SEND_BACK:

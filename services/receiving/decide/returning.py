@@ -38,8 +38,9 @@ def send_back(case: Case) -> Plan:
 
 
 def _lines(case: Case) -> list[Line]:
-    """The lines of a return; while its original is lacking there is nothing to judge them by, nor a warehouse."""
-    return [] if case.original is None and case.movement.against is not None else read_lines(case)
+    """The lines of a return, read; while its original is lacking there is nothing to judge them further by."""
+    lines = read_lines(case)
+    return [] if case.original is None and case.movement.against is not None else lines
 
 
 def _entries(case: Case, lines: Sequence[Line]) -> Mapping[str, Entries]:

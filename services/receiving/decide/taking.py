@@ -22,18 +22,16 @@ def _take_quantity(case: Case, line: Line, source: Warehouse) -> list[Portion]:
     key = case.bin_key(line.item, source)
     there = case.bin(key)
     available = there.quantity - there.reserved
-    beyond = ZERO
-    if available < line.quantity:
-        if not _may_be_short(case, line):
-            lack(case, line, source, available)
-            return []
-        beyond = max(line.quantity - max(there.quantity, ZERO), ZERO)
-    if beyond:
+    if available < line.quantity and not _may_be_short(case, line):
+        lack(case, line, source, available)
+        return []
+    beyond = line.quantity - max(there.quantity, ZERO)
+    if beyond > ZERO:
         _go_short(case, line, source, beyond)
     case.add(key, -line.quantity)
     case.draw(key)
     check_room(case, line, source)
-    return [Portion(line, source, line.quantity, beyond=beyond)]
+    return [Portion(line, source, line.quantity)]
 
 
 def _may_be_short(case: Case, line: Line) -> bool:
