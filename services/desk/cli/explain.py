@@ -1,0 +1,158 @@
+"""`stockbook explain`: where the value of a movement came from, down to the receipts, openings and counts."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+from sqlalchemy import Connection
+
+from services.desk.cli.telling import Branch, tell
+from services.desk.servers import reading
+from services.desk.store.movements import Called, Stage, movements_called
+from services.ledger.decide.explaining.entries import Recorded
+from services.ledger.decide.explaining.tree import Limits, Node
+from services.ledger.store.explaining import Explanation, explain
+from shared.errors import StockbookError
+from shared.quantities import plain
+from shared.service import Key
+from shared.settings import Settings
+
+LISTED = 20
+"""Parts that are listed under one: the largest."""
+NODES, NODES_AS_JSON = 1_000, 20_000
+DEPTH, DEEPEST = 50, 200
+
+_WHY_NOT = {
+    Stage.WAITING: "it waits at the gate for what it lacks: see `stockbook report waiting`",
+    Stage.REJECTED: "it was rejected: see `stockbook rejected show`",
+    Stage.ACCEPTED: "it was accepted, and the ledger has not posted it yet: see `stockbook status`",
+}
+
+
+def explain_movement(
+    movement: str = typer.Argument(metavar="MOVEMENT", help="The movement's id."),
+    source: str | None = typer.Option(None, help="Its upstream; needed where several have such a movement."),
+    company: str | None = typer.Option(None, help="Only a movement of this company."),
+    depth: int = typer.Option(DEPTH, min=1, max=DEEPEST, help="How many movements to go back at most."),
+    everything: bool = typer.Option(False, "--all", help="All parts, however many and however small."),
+    as_json: bool = typer.Option(False, "--json", help="As JSON, with all parts of each part."),
+) -> None:
+    """Say where the value of each line came from: receipts, costs, counts, through transfers, making and returns."""
+    listed = None if everything or as_json else LISTED
+    nodes = None if everything else NODES_AS_JSON if as_json else NODES
+    with reading(Settings.from_environment()) as connection:
+        key = _find(connection, movement, source, company)
+        found = explain(connection, key, Limits(depth, listed, nodes))
+    if as_json:
+        sys.stdout.write(json.dumps(_as_json(found), ensure_ascii=False, indent=2) + "\n")
+    else:
+        _show(tell(found))
+
+
+def _find(connection: Connection, name: str, source: str | None, company: str | None) -> Key:
+    """The one movement that is meant, if it is posted."""
+    called = [
+        each
+        for each in movements_called(connection, name)
+        if source in (None, each.key[0]) and (company is None or each.company in (None, company))
+    ]
+    if not called:
+        raise StockbookError("there is no such movement", id=name, source=source or "any", company=company or "any")
+    if len(called) > 1:
+        raise StockbookError("several sources have such a movement: say --source", sources=_sources(called))
+    if called[0].stage is not Stage.POSTED:
+        raise StockbookError(f"nothing to explain: {_WHY_NOT[called[0].stage]}", source=called[0].key[0], id=name)
+    return called[0].key
+
+
+def _sources(called: Sequence[Called]) -> str:
+    return ", ".join(each.key[0] for each in called)
+
+
+def _show(branches: Sequence[Branch]) -> None:
+    """As trees on a terminal, elsewhere as lines that are indented."""
+    if not sys.stdout.isatty():
+        sys.stdout.writelines(f"{'  ' * depth}{line}\n" for each in branches for depth, line in each.lines())
+        return
+    console = Console()
+    for each in branches:
+        console.print(_tree(each))
+
+
+def _tree(branch: Branch) -> Tree:
+    tree = Tree(Text(branch.text))
+    for each in branch.branches:
+        tree.children.append(_tree(each))
+    return tree
+
+
+# --- as JSON ---------------------------------------------------------------------------------------------------------
+
+
+def _as_json(explanation: Explanation) -> dict[str, Any]:
+    movement = explanation.movement
+    return {
+        "source": movement.source,
+        "id": movement.id,
+        "company": movement.company,
+        "currency": movement.currency,
+        "purpose": movement.purpose,
+        "posting_date": movement.posting_date.isoformat(),
+        "entries": [_entry(each, explanation) for each in explanation.roots],
+    }
+
+
+def _entry(node: Node, explanation: Explanation) -> dict[str, Any]:
+    recorded = explanation.entries[node.part.entry or ""]
+    own = {"line": recorded.line, **_place(recorded), **_amounts(recorded.quantity, recorded.value)}
+    original = explanation.entries.get(recorded.original or "")
+    own |= {"original": _of_entry(original)} if original else {}
+    later = [_of_entry(each) | {"value": plain(each.value)} for each in explanation.later.get(recorded.entry, ())]
+    return own | _below(node, explanation) | ({"later": later} if later else {})
+
+
+def _part(node: Node, explanation: Explanation) -> dict[str, Any]:
+    part = node.part
+    told: dict[str, Any] = {"kind": part.kind.value, **_amounts(node.quantity, node.value)}
+    if part.rate is not None:
+        told["rate"] = plain(part.rate)
+    if part.account is not None:
+        told["account"] = part.account
+    if part.serials:
+        told["serials"] = list(part.serials)
+    if part.entry is not None:
+        told |= _of_entry(explanation.entries[part.entry])
+    return told | _below(node, explanation)
+
+
+def _below(node: Node, explanation: Explanation) -> dict[str, Any]:
+    if node.closed:
+        return {"closed": True}
+    return {"parts": [_part(each, explanation) for each in node.parts]} if node.parts else {}
+
+
+def _of_entry(recorded: Recorded) -> dict[str, Any]:
+    whole = {"of": plain(recorded.quantity)} if recorded.quantity else {}
+    return whole | {
+        "source": recorded.source,
+        "id": recorded.id,
+        "purpose": recorded.purpose,
+        "posting_date": recorded.posting_date.isoformat(),
+        "line": recorded.line,
+        **_place(recorded),
+    }
+
+
+def _place(recorded: Recorded) -> dict[str, Any]:
+    batch = {"batch": recorded.batch} if recorded.batch else {}
+    return {"entry": recorded.entry, "item": recorded.item, "warehouse": recorded.warehouse, **batch}
+
+
+def _amounts(quantity: Decimal, value: Decimal) -> Mapping[str, str]:
+    return {"quantity": plain(quantity), "value": plain(value)}
