@@ -1,0 +1,54 @@
+"""Changes: why the same balance of stock was another one when less was known, entry by entry.
+
+What was recorded after `known_since`, up to `known_at`, and takes effect up to `as_of`. In each bin the entries add up
+to the difference of the two balances. One that only corrects another names the movement of that one.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from shared.db import query
+from shared.report import SINCE, Column, Filters, Kind, Report, Row, matching
+
+COLUMNS = (
+    Column("company"),
+    Column("item"),
+    Column("warehouse"),
+    Column("batch"),
+    Column("quantity", Kind.QUANTITY),
+    Column("value", Kind.MONEY),
+    Column("effective_at", Kind.TIME),
+    Column("recorded_at", Kind.TIME),
+    Column("source"),
+    Column("id"),
+    Column("purpose"),
+    Column("document"),
+    Column("line", Kind.COUNT),
+    Column("corrects_source"),
+    Column("corrects_id"),
+)
+_SELECT = f"""
+SELECT {", ".join(column.name for column in COLUMNS)}
+FROM (
+    SELECT *, CASE WHEN quantity = 0 THEN original END AS corrects FROM ledger.stock_ledger
+    WHERE {matching("company item warehouse batch")} AND {SINCE}
+) AS change
+LEFT JOIN (
+    SELECT company, entry_id AS corrects, source AS corrects_source, id AS corrects_id FROM ledger.stock_ledger
+) AS corrected USING (company, corrects)
+ORDER BY company, item, warehouse, recorded_at, stamp, ordinal
+"""
+
+
+def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
+    return query(connection, _SELECT, **filters.given())
+
+
+REPORT = Report(
+    name="changes",
+    title="What Became Known of Stock",
+    columns=COLUMNS,
+    takes=("company", "item", "warehouse", "batch", "as_of", "known_since", "known_at"),
+    read=_read,
+)
