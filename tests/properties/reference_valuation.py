@@ -141,9 +141,8 @@ class _Turn:
         present = original.worth + stock.total(each.worth for each in self.books.corrections(original))
         change = max(coming.worth, -present, -self.heap.worth)
         stock.land(self.heap, self.leg, original.entry, change)
-        if change != coming.worth:
-            gap = self._now().value - before.value - coming.worth
-            book(coming.booked, self.movement.accounts[Role.STOCK_ADJUSTMENT], gap)
+        gap = round(change - coming.worth, self.movement.digits)
+        book(coming.booked, self.movement.accounts[Role.STOCK_ADJUSTMENT], gap)
         self._tell(before, NOTHING, Coming(change, self._costs(), coming.booked))
 
     def _costs(self) -> Costs:

@@ -10,8 +10,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
-import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.accounting.decide.journal import book
@@ -25,8 +24,8 @@ from tests.builders import empty_ledger, posted
 from tests.properties.allocated_histories import histories
 from tests.properties.shop_floor import PLACES
 
-# The thorough profile takes half a minute for each of these on a machine of its own.
-pytestmark = pytest.mark.timeout(600)
+# A history takes a hundredth of a second.
+some = settings(max_examples=min(settings().max_examples, 300))
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 STOCK_ACCOUNTS = ["stock: shop", "stock: depot", "stock: van"]
 MONEY_ACCOUNTS = ["cash", "card", "income", "vat"]
@@ -157,6 +156,7 @@ def test_a_stock_account_moves_by_the_values_of_its_entries(movement: MovementPo
     }
 
 
+@some
 @given(histories(beyond_stock=True))
 def test_every_posted_movement_moves_stock_accounts_by_the_values_of_its_entries(
     history: list[MovementAllocated],
@@ -170,6 +170,7 @@ def test_every_posted_movement_moves_stock_accounts_by_the_values_of_its_entries
             assert found.get(f"stock {place}", ZERO) == expected.get(f"stock {place}", ZERO)
 
 
+@some
 @given(histories(beyond_stock=True))
 def test_after_any_history_the_stock_accounts_hold_what_the_bins_are_worth(history: list[MovementAllocated]) -> None:
     posting = post(history, empty_ledger(history))
@@ -179,6 +180,7 @@ def test_after_any_history_the_stock_accounts_hold_what_the_bins_are_worth(histo
         assert found.get(f"stock {place}", ZERO) == sum(values)
 
 
+@some
 @given(histories(beyond_stock=True))
 def test_every_transfer_of_a_posted_movement_names_an_entry_and_has_an_end_in_its_stock_account(
     history: list[MovementAllocated],
@@ -189,6 +191,7 @@ def test_every_transfer_of_a_posted_movement_names_an_entry_and_has_an_end_in_it
             assert accounts[each.entry or ""] in (each.debit, each.credit)
 
 
+@some
 @given(histories(beyond_stock=True))
 def test_what_an_entry_books_apart_stands_on_the_accounts_that_it_names(history: list[MovementAllocated]) -> None:
     for told in posted(history):

@@ -70,6 +70,17 @@ def test_what_is_wrong_with_costs_is_told_all_at_once(
     assert reasons(brings(*costs)) == refused
 
 
+def test_what_is_wrong_with_costs_is_told_with_what_was_said() -> None:
+    wrong = brings(cost("-1.001", account="ghost"), cost("2", spread="share"))
+    assert isinstance(wrong, Rejected)
+    assert {each.code: each.facts for each in wrong.outcome.reasons} == {
+        "too_many_places": {"amount": "-1.001", "currency": "EUR"},
+        "cost_negative": {"amount": "-1.001"},
+        "unknown_account": {"account": "ghost"},
+        "share_missing": {"amount": "2"},
+    }
+
+
 def test_costs_are_spread_by_shares_where_one_line_has_a_share() -> None:
     lines = (comes("tea", 1, share=Quantity("2")), comes("tea", 1))
     judged = brings(cost("1", spread="share"), lines=lines)

@@ -11,6 +11,7 @@ from shared.quantities import Money
 from tests.builders import MORNING, SOURCE
 from tests.receiving_builders import EVENING, Shop, comes, company, facts, goes, item, line, moves, reasons
 
+SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 TEA = item("tea")
@@ -149,17 +150,18 @@ def returns(shop: Shop, after: timedelta, **fields: str) -> Accepted | Rejected:
     return shop.ask("sales_return", line("tea", 1, **fields), against=Reference(id="D"), at=MORNING + after)
 
 
-def test_a_movement_reported_before_what_it_names_takes_effect_with_it_where_it_is_only_late() -> None:
-    judged = returns(delivered(), 6 * MINUTE, target="south")
+@pytest.mark.parametrize("after", [5 * MINUTE, 9 * MINUTE])
+def test_a_movement_reported_before_what_it_names_takes_effect_with_it_where_it_is_only_late(after: timedelta) -> None:
+    judged = returns(delivered(), after, target="south")
     assert isinstance(judged, Accepted)
     assert judged.allocated.effective_at == MORNING + 10 * MINUTE
 
 
 def test_a_movement_from_before_what_it_names_is_refused() -> None:
-    judged = returns(delivered(), 4 * MINUTE, target="south")
+    judged = returns(delivered(), 5 * MINUTE - SECOND, target="south")
     assert reasons(judged) == [("before_its_original", None)]
     assert facts(judged, "before_its_original") == {
-        "posting_at": "2026-03-02T09:04:00+00:00",
+        "posting_at": "2026-03-02T09:04:59+00:00",
         "original_at": "2026-03-02T09:10:00+00:00",
     }
 
