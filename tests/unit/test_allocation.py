@@ -79,6 +79,17 @@ def test_what_one_line_lacks_and_what_the_whole_movement_may_not_are_told_togeth
     ]
 
 
+@pytest.mark.parametrize("quantity", [0, -1])
+def test_a_quantity_is_judged_even_where_the_item_is_not_known(quantity: int) -> None:
+    asked = [goes("ghost", quantity), line(quantity=quantity, source="north")]
+    assert stocked().refused("delivery", *asked) == [
+        ("unknown_item", 1),
+        ("quantity_not_positive", 1),
+        ("item_missing", 2),
+        ("quantity_not_positive", 2),
+    ]
+
+
 def test_a_refusal_shows_the_values_that_offended() -> None:
     judged = stocked().ask("delivery", goes("tea", "10.5"), at=MORNING + MINUTE)
     assert facts(judged, "insufficient_stock") == {
@@ -224,6 +235,16 @@ def test_a_line_without_rate_is_taken_where_the_bin_or_the_item_knows_one() -> N
     shop.accepted("opening_stock", comes("tea", 1))
     shop.accepted("delivery", goes("tea", 1))
     assert shop.accepted("material_receipt", comes("tea", 1, rate=None)).allocated.legs[0].amount is None
+
+
+def test_a_rate_comes_back_with_a_return_but_not_with_worthless_goods() -> None:
+    shop = Shop(TEA, CUP)
+    shop.accepted("opening_stock", comes("tea", 1), comes("cup", 1, rate="0", allow_zero_rate=True))
+    shop.accepted("delivery", goes("tea", 1), goes("cup", 1), id="D")
+    back = [line("tea", 1, target="south"), line("cup", 1, target="south")]
+    shop.accepted("sales_return", *back, against=Reference(id="D"))
+    known = [comes("tea", 1, "south", None), comes("cup", 1, "south", None)]
+    assert shop.refused("material_receipt", *known) == [("rate_missing", 2)]
 
 
 def test_a_rate_travels_with_a_transfer_but_worthless_goods_bring_none() -> None:

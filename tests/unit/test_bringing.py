@@ -12,7 +12,7 @@ from shared.contracts.movement import RequestedLine
 from shared.purposes import BatchState, SerialStatus
 from shared.quantities import plain
 from tests.builders import MORNING
-from tests.receiving_builders import Shop, comes, facts, goes, item, moves, serials, taken
+from tests.receiving_builders import Shop, comes, facts, goes, item, moves, reasons, serials, taken
 
 DAY = timedelta(days=1)
 TODAY = MORNING.date()
@@ -343,5 +343,21 @@ def test_a_batch_number_that_its_series_makes_too_long_is_refused() -> None:
 def test_all_lines_together_have_no_more_serials_than_a_movement_may_have(given: dict[str, Any]) -> None:
     shop = Shop(NUMBERED, limits=Limits(serials_in_all=5))
     lines = [comes("phone", rate="1", **given), comes("phone", rate="1", **given)]
-    assert shop.refused("material_receipt", *lines) == [("too_many_serials", None)]
-    shop.accepted("material_receipt", lines[0])
+    judged = shop.ask("material_receipt", *lines)
+    assert reasons(judged) == [("too_many_serials", None)]
+    assert facts(judged, "too_many_serials") == {"serials": "6", "limit": "5"}
+    shop.accepted("material_receipt", lines[0], comes("phone", 2, rate="1"))
+
+
+def test_a_number_may_have_as_many_characters_as_a_message_can_carry_and_no_more() -> None:
+    shop = Shop(PHONE, CREAM)
+    shop.accepted("opening_stock", comes("phone", serials=["S" * 140]), comes("cream", 1, batch="B" * 140))
+    longer = [comes("phone", serials=["S" * 141]), comes("cream", 1, batch="B" * 141)]
+    judged = shop.ask("opening_stock", *longer)
+    assert reasons(judged) == [("serial_too_long", 1), ("batch_too_long", 2)]
+    assert facts(judged, "batch_too_long") == {"batch": "B" * 141, "limit": "140"}
+
+
+def test_only_the_serials_that_are_repeated_are_told_as_such() -> None:
+    judged = Shop(PHONE).ask("opening_stock", comes("phone", serials=["S1", "S2", "S3", "S2", "S1", "S1"]))
+    assert facts(judged, "serial_repeated") == {"item": "phone", "serials": "S1, S2"}

@@ -87,6 +87,12 @@ def test_no_difference_is_larger_than_a_message_can_carry() -> None:
     shop.accepted("reconciliation", counts("tea", "499999999999"))
 
 
+def test_nothing_is_counted_that_no_message_could_carry() -> None:
+    shop = stocked()
+    shop.accepted("reconciliation", counts("tea", "999999999999"))
+    assert shop.refused("reconciliation", counts("tea", "90000000000", unit="box")) == [("quantity_too_large", 1)]
+
+
 # --- when a count was -------------------------------------------------------------------------------------------------
 
 

@@ -167,8 +167,15 @@ def test_no_serials_are_worth_more_than_a_message_can_carry() -> None:
     shop.accepted("reconciliation", counts("phone", serials="S0001-S1000", rate="999999999999"))
 
 
-@pytest.mark.parametrize("limits", [Limits(serials=2), Limits(serials_in_all=2)])
-def test_no_more_serials_are_missing_at_once_than_a_movement_may_have(limits: Limits) -> None:
+@pytest.mark.parametrize(
+    ("narrow", "wide"),
+    [(Limits(serials=2), Limits(serials=3)), (Limits(serials_in_all=2), Limits(serials_in_all=3))],
+)
+def test_no_more_serials_are_missing_at_once_than_a_movement_may_have(narrow: Limits, wide: Limits) -> None:
     shop = stocked()
-    shop.limits = limits
-    assert [code for code, _ in shop.refused("reconciliation", counts("phone", 0))] == ["too_many_serials"]
+    shop.limits = narrow
+    judged = shop.ask("reconciliation", counts("phone", 0))
+    assert [code for code, _ in reasons(judged)] == ["too_many_serials"]
+    assert facts(judged, "too_many_serials") == {"serials": "3", "limit": "2"}
+    shop.limits = wide
+    shop.accepted("reconciliation", counts("phone", 0))

@@ -108,6 +108,14 @@ def test_what_was_made_has_a_rate_known_from_then_on() -> None:
     shop.accepted("material_receipt", comes("bike", 1, "south", None))
 
 
+def test_what_was_made_of_goods_without_a_rate_has_none_unless_it_was_given_one() -> None:
+    shop = stocked()
+    shop.accepted("opening_stock", comes("steel", 9, "south", "0", allow_zero_rate=True))
+    shop.accepted("manufacture", goes("steel", 1, "south"), made("bike", 1), made("frame", 1, rate="2"))
+    assert shop.refused("material_receipt", comes("bike", 1, "south", None)) == [("rate_missing", 1)]
+    shop.accepted("material_receipt", comes("frame", 1, "south", None))
+
+
 @pytest.mark.parametrize("purpose", MAKING)
 def test_making_consumes_something_and_makes_something(purpose: str) -> None:
     shop = stocked()

@@ -101,6 +101,16 @@ def test_what_was_issued_beyond_stock_needs_a_rate_unless_it_is_a_fact() -> None
     rated.accepted("delivery", goes("tea", 1))
 
 
+def test_what_a_shortage_uses_up_at_once_leaves_no_rate_behind() -> None:
+    shop = telling(item("tea"))
+    shop.accepted("delivery", goes("tea", 2))
+    shop.accepted("purchase_receipt", comes("tea", 2))
+    assert shop.refused("material_receipt", comes("tea", 1, rate=None)) == [("rate_missing", 1)]
+    shop.accepted("delivery", goes("tea", 2))
+    shop.accepted("purchase_receipt", comes("tea", 3))
+    shop.accepted("material_receipt", comes("tea", 1, rate=None))
+
+
 @pytest.mark.parametrize(
     ("purpose", "asked"),
     [
