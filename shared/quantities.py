@@ -114,15 +114,19 @@ def worth_of(quantity: Decimal, rate: Decimal) -> Decimal:
 def spread(amount: Decimal, weights: Sequence[Decimal], digits: int) -> list[Decimal]:
     """An amount of money in parts by weights (none below zero): each rounded, the last with a weight takes the rest.
 
-    Without any weight all of it goes to the last. `weights` is not empty.
+    No part takes more than what is left, so none has another sign than the whole. Without any weight all of it goes to
+    the last. `weights` is not empty.
     """
     total = sum(weights, ZERO)
     if not total:
         return [*[ZERO] * (len(weights) - 1), amount]
     last = max(place for place, weight in enumerate(weights) if weight)
-    parts = [to_money(_WIDE.divide(_WIDE.multiply(amount, weight), total), digits) for weight in weights]
-    parts[last] = amount - sum(parts[:last], ZERO)
-    return parts
+    parts, left = [], amount
+    for weight in weights[:last]:
+        part = to_money(_WIDE.divide(_WIDE.multiply(amount, weight), total), digits)
+        parts.append(min(part, left, key=abs))
+        left -= parts[-1]
+    return [*parts, left, *[ZERO] * (len(weights) - last - 1)]
 
 
 def plain(value: Decimal) -> str:

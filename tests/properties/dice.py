@@ -14,7 +14,7 @@ from shared.contracts.movement import AllocatedCost
 from shared.quantities import Money, to_money
 
 SMALLEST = Decimal("0.000001")
-RATES = tuple(map(Decimal, ("2", "3", "0.004", "0.125", "3.333333333", "0")))
+RATES = tuple(map(Decimal, ("2", "3.333333333", "0.777", "0.125", "0.004", "0")))
 ACCOUNTS = ("expenses_in_valuation", "freight", "stock_adjustment")
 QUANTITIES = st.integers(1, 12).map(Decimal) | st.integers(1, 5_000_000).map(lambda millionths: millionths * SMALLEST)
 SHARES = st.integers(0, 4).map(Decimal) | QUANTITIES

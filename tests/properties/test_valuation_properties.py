@@ -48,6 +48,24 @@ def test_issues_beyond_stock_are_valued_like_the_slow_reference(history: list[Mo
     _compare_with_reference(history, cuts)
 
 
+@many
+@given(
+    histories(beyond_stock=True, kinds=("receive", "deliver", "return_from_customer", "return_from_customer")), sizes
+)
+def test_what_customers_bring_back_is_valued_like_the_slow_reference(
+    history: list[MovementAllocated], cuts: Sizes
+) -> None:
+    _compare_with_reference(history, cuts)
+
+
+@many
+@given(histories(kinds=("receive", "land", "return_to_supplier")), sizes)
+def test_what_is_landed_and_sent_back_is_valued_like_the_slow_reference(
+    history: list[MovementAllocated], cuts: Sizes
+) -> None:
+    _compare_with_reference(history, cuts)
+
+
 @given(histories(beyond_stock=True), st.randoms(use_true_random=False))
 def test_any_order_of_arrival_in_any_sets_makes_the_same_entries(
     history: list[MovementAllocated], chance: random.Random
