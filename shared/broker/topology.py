@@ -36,6 +36,7 @@ INTAKE_TYPES = (
     "batch.held.v1",
     "batch.released.v1",
     "period.closed.v1",
+    "period.reopened.v1",
 )
 """The types that receiving takes; a further type is a further line here."""
 

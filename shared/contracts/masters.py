@@ -9,13 +9,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from shared.contracts.codec import Code, Contract, SourceName, Text
+from shared.contracts.codec import TEXT_LIMIT, Code, Contract, SourceName, Text
 from shared.purposes import AccountKind, Method, Pick, Role, Tracking
 from shared.quantities import Quantity, Rate
 
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
+Words = Annotated[str, msgspec.Meta(pattern=r"\S", max_length=TEXT_LIMIT)]
+"""A text that says something."""
 
 
 class CompanyDefined(Contract, frozen=True, kw_only=True):
@@ -172,6 +174,30 @@ class BatchReleased(Contract, frozen=True, kw_only=True):
     reason: Text | None = None
 
 
+class PeriodClosed(Contract, frozen=True, kw_only=True):
+    """The books of a company are closed: nothing may take effect any more up to a day, and on it.
+
+    `through` is the last closed day, in the company's time zone; it has ended. `actor` is who closes them.
+    """
+
+    company: Code
+    through: date
+    actor: Words
+    reason: Text = ""
+
+
+class PeriodReopened(Contract, frozen=True, kw_only=True):
+    """Closed books of a company are open again, from a day on.
+
+    `open_from` is the first open day, in the company's time zone; it was closed. `actor` is who opens them.
+    """
+
+    company: Code
+    open_from: date
+    actor: Words
+    reason: Words
+
+
 Master = (
     CompanyDefined
     | AccountsDefined
@@ -182,4 +208,6 @@ Master = (
     | SerialDefined
     | BatchHeld
     | BatchReleased
+    | PeriodClosed
+    | PeriodReopened
 )

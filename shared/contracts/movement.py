@@ -229,8 +229,9 @@ class MovementAllocated(Contract, frozen=True, kw_only=True):
     difference account already in place of the role's own) and always that of `stock_adjustment`; the stock accounts
     stand on the legs. `effective_at` orders and values, `posting_date` is its day in the company's time zone,
     `recorded_at` is when it was accepted. `digits` is the number of decimal places of the currency. `against` is the
-    movement that it returns or revalues. `additional_costs` are spread over what comes in. `trial` is what the source
-    of a dry run would be told; nothing but a dry run has one.
+    movement that it returns or revalues. `additional_costs` are spread over what comes in. `open_from` is the first
+    open day of the company's books when it was accepted; none, if nothing was closed. `trial` is what the source of a
+    dry run would be told; nothing but a dry run has one.
     """
 
     source: SourceName
@@ -244,6 +245,7 @@ class MovementAllocated(Contract, frozen=True, kw_only=True):
     effective_at: Time
     recorded_at: Time
     posting_date: date
+    open_from: date | None = None
     document: Text | None = None
     actor: Text | None = None
     reason: Text | None = None

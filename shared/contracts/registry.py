@@ -7,7 +7,7 @@ of its own (`trial.*`), which only the services hear: nobody can take it for som
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.contracts import journal, masters, movement, outcome, stock, trial
+from shared.contracts import journal, masters, movement, outcome, period, stock, trial
 from shared.contracts.codec import Contract
 
 
@@ -35,6 +35,12 @@ MOVEMENT_POSTED = "movement.posted.v1"
 TRIAL_ALLOCATED = "trial.allocated.v1"
 TRIAL_POSTED = "trial.posted.v1"
 JOURNAL_POSTED = "journal.posted.v1"
+PERIOD_CLOSED = "period.closed.v1"
+PERIOD_REOPENED = "period.reopened.v1"
+PERIOD_CLOSING = "period.closing.v1"
+PERIOD_REOPENING = "period.reopening.v1"
+PERIOD_LOCKED = "period.locked.v1"
+PERIOD_UNLOCKED = "period.unlocked.v1"
 OUTCOME_ACCEPTED = "outcome.accepted.v1"
 OUTCOME_REJECTED = "outcome.rejected.v1"
 OUTCOME_TRIED = "outcome.tried.v1"
@@ -49,6 +55,8 @@ MASTERS: dict[str, type[masters.Master]] = {
     "serial.defined.v1": masters.SerialDefined,
     "batch.held.v1": masters.BatchHeld,
     "batch.released.v1": masters.BatchReleased,
+    PERIOD_CLOSED: masters.PeriodClosed,
+    PERIOD_REOPENED: masters.PeriodReopened,
 }
 
 STRUCTS: dict[str, type[Contract]] = {
@@ -59,6 +67,10 @@ STRUCTS: dict[str, type[Contract]] = {
     TRIAL_ALLOCATED: movement.MovementAllocated,
     TRIAL_POSTED: stock.MovementPosted,
     JOURNAL_POSTED: journal.JournalPosted,
+    PERIOD_CLOSING: period.PeriodClosing,
+    PERIOD_REOPENING: period.PeriodReopening,
+    PERIOD_LOCKED: period.PeriodLocked,
+    PERIOD_UNLOCKED: period.PeriodUnlocked,
     OUTCOME_ACCEPTED: outcome.OutcomeAccepted,
     OUTCOME_REJECTED: outcome.OutcomeRejected,
     OUTCOME_TRIED: trial.OutcomeTried,
@@ -73,6 +85,10 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     TRIAL_ALLOCATED: (Route(Exchange.WORK, "ledger", mandatory=True),),
     TRIAL_POSTED: (Route(Exchange.WORK, "accounting", mandatory=True),),
     JOURNAL_POSTED: (Route(Exchange.EVENTS, JOURNAL_POSTED),),
+    PERIOD_CLOSING: (Route(Exchange.WORK, "accounting", mandatory=True),),
+    PERIOD_REOPENING: (Route(Exchange.WORK, "accounting", mandatory=True),),
+    PERIOD_LOCKED: (Route(Exchange.EVENTS, PERIOD_LOCKED),),
+    PERIOD_UNLOCKED: (Route(Exchange.EVENTS, PERIOD_UNLOCKED),),
     OUTCOME_ACCEPTED: (Route(Exchange.EVENTS, OUTCOME_ACCEPTED, by_source=True),),
     OUTCOME_REJECTED: (Route(Exchange.EVENTS, OUTCOME_REJECTED, by_source=True),),
     OUTCOME_TRIED: (Route(Exchange.EVENTS, OUTCOME_TRIED, by_source=True),),

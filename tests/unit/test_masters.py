@@ -1,11 +1,12 @@
 """What a definition may say: given what is known, and what its history forbids."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from services.receiving.decide.masters import Known, judge
+from services.receiving.decide.periods import Books
 from shared.contracts import masters
 from shared.purposes import AccountKind, BatchState, Method, Role, Tracking
 from shared.quantities import Quantity, Rate
@@ -200,3 +201,74 @@ def test_a_role_is_played_by_an_account_of_its_kind() -> None:
     assert codes(accounts("1400", cost_of_goods_sold="1400")) == ["account_of_wrong_kind"]
     assert codes(accounts("1990", temporary_opening="1990")) == []
     assert codes(accounts("4900", kind=AccountKind.INCOME, stock_adjustment="4900")) == []
+
+
+# --- closed books ----------------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 3, 2, 18, tzinfo=UTC)
+
+
+def closed(through: date | None = None, *, begin: date | None = None, zone: str = "UTC") -> Known:
+    """A company whose books begin on a day and are closed through another."""
+    days = [day for day in (begin, through and through + timedelta(days=1)) if day is not None]
+    of = company(open_from=max(days, default=None), time_zone=zone)
+    return Known(companies={"shop": of}, books={"shop": Books(begin, 0, NOW)}, now=NOW)
+
+
+def close(through: date) -> masters.PeriodClosed:
+    return masters.PeriodClosed(company="shop", through=through, actor="ann")
+
+
+def reopen(open_from: date) -> masters.PeriodReopened:
+    return masters.PeriodReopened(company="shop", open_from=open_from, actor="ann", reason="a late invoice")
+
+
+def test_a_day_is_closed_only_when_it_has_ended_where_the_company_is() -> None:
+    yesterday, today = date(2026, 3, 1), date(2026, 3, 2)
+    assert [codes(close(day), closed()) for day in (yesterday, today)] == [[], ["day_not_over"]]
+    assert codes(close(today), closed(zone="Pacific/Kiritimati")) == []  # there it is the third already
+    assert codes(close(yesterday), closed(zone="Pacific/Niue")) == []
+    early = closed(zone="Pacific/Niue")
+    early.now = datetime(2026, 3, 2, 10, 59, tzinfo=UTC)  # there it is still the first
+    assert codes(close(yesterday), early) == ["day_not_over"]
+
+
+def test_books_are_only_closed_further() -> None:
+    of = closed(date(2026, 1, 31))
+    assert [codes(close(date(2026, 1, day)), of) for day in (30, 31)] == [["already_closed"]] * 2
+    assert codes(close(date(2026, 2, 1)), of) == []
+    assert codes(close(date(2025, 12, 31)), closed(begin=date(2026, 1, 1))) == ["already_closed"]
+
+
+def test_only_closed_days_are_reopened_and_none_before_the_books_begin() -> None:
+    def of() -> Known:
+        return closed(date(2026, 1, 31), begin=date(2026, 1, 10))
+
+    told = [codes(reopen(date(2026, *day)), of()) for day in ((2, 1), (1, 31), (1, 10), (1, 9))]
+    assert told == [["day_not_closed"], [], [], ["before_the_books"]]
+    assert codes(reopen(date(2026, 1, 1)), closed()) == ["day_not_closed"]
+
+
+def test_books_that_were_closed_and_reopened_are_known_to_those_after_them_in_the_same_set() -> None:
+    of = closed()
+    days: list[masters.Master] = [
+        close(date(2026, 1, 31)),
+        close(date(2026, 1, 31)),
+        reopen(date(2026, 1, 15)),
+        close(date(2026, 1, 14)),
+    ]
+    assert [codes(each, of) for each in days] == [[], ["already_closed"], [], ["already_closed"]]
+    assert [codes(each, of) for each in (close(date(2026, 1, 15)), reopen(date(2026, 1, 16)))] == [
+        [],
+        ["day_not_closed"],
+    ]
+
+
+def test_a_refused_closing_closes_nothing_for_those_after_it() -> None:
+    of = closed()
+    assert [codes(each, of) for each in (close(date(2026, 3, 2)), close(date(2026, 1, 31)))] == [["day_not_over"], []]
+
+
+def test_no_books_of_an_unknown_company_are_closed_or_reopened() -> None:
+    for each in (close(date(2026, 1, 31)), reopen(date(2026, 1, 31))):
+        assert codes(each, Known(now=NOW)) == ["unknown_company"]

@@ -14,6 +14,7 @@ from services.receiving.decide import patience
 from services.receiving.decide.allocation import Rejected, allocate
 from services.receiving.decide.case import Limits, Request
 from services.receiving.decide.masters import Known, judge
+from services.receiving.decide.periods import Books
 from services.receiving.decide.stock import Batch, Stock, Warehouse
 from shared.contracts import masters
 from shared.contracts.movement import AdditionalCost, Reference, RequestedLine, Tender, TicketMoney
@@ -157,9 +158,22 @@ def _paid(*tenders: Tender, rounding: str | None = None) -> TicketMoney:
     return TicketMoney(tenders=list(tenders), rounding=None if rounding is None else Money(rounding))
 
 
+def _close(through: date) -> masters.PeriodClosed:
+    return masters.PeriodClosed(company="shop", through=through, actor="ann")
+
+
+def _reopen(open_from: date) -> masters.PeriodReopened:
+    return masters.PeriodReopened(company="shop", open_from=open_from, actor="ann", reason="a mistake")
+
+
 MOVED = {"items_moved": {("shop", "tea")}}
 ACCOUNTS = {"companies": {"shop": company(accounts={"7000": AccountKind.EXPENSE, "1400": AccountKind.ASSET})}}
 BOTH_DAYS: dict[str, Any] = {"manufactured_on": date(2026, 3, 2), "expires_on": date(2026, 3, 1)}
+CLOSED: dict[str, Any] = {
+    "companies": {"shop": company(open_from=MORNING.date())},
+    "books": {"shop": Books(MORNING.date() - 2 * DAY, 1, EVENING)},
+    "now": EVENING,
+}
 CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("account_fixed", asked("opening_stock", comes("tea", 1), difference_account="write_off")),
     ("account_of_wrong_kind", defined(
@@ -258,6 +272,10 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
         warehouse_accounts={("shop", "n"): "stock"},
         **ACCOUNTS,
     )),
+    ("already_closed", defined(_close(MORNING.date() - DAY), **CLOSED)),
+    ("day_not_over", defined(_close(EVENING.date()), now=EVENING)),
+    ("day_not_closed", defined(_reopen(MORNING.date()), **CLOSED)),
+    ("before_the_books", defined(_reopen(MORNING.date() - 3 * DAY), **CLOSED)),
     ("batch_missing", defined(masters.BatchDefined(company="shop", item="tea", batch=" "))),
     ("expires_before_made", defined(masters.BatchDefined(company="shop", item="tea", batch="B", **BOTH_DAYS))),
     ("rate_negative", defined(tea(standard_rate=Rate("-1")))),

@@ -14,6 +14,7 @@ from services.desk.cli import (
     demo,
     explain,
     parked,
+    periods,
     publish,
     rejected,
     report,
@@ -42,6 +43,7 @@ app.command("report")(report.report)
 app.command("conform")(conform.conform)
 app.command("demo")(demo.demo)
 app.command("status")(status.status)
+app.command("periods")(periods.periods)
 app.add_typer(stuck.app, name="stuck")
 app.add_typer(parked.app, name="parked")
 app.add_typer(rejected.app, name="rejected")

@@ -96,6 +96,7 @@ def _judge_case(case: Case, now: datetime) -> Accepted | Rejected:
         effective_at=case.effective_at,
         recorded_at=recorded_at,
         posting_date=case.day,
+        open_from=case.company.open_from,
         document=case.movement.document,
         actor=case.movement.actor,
         reason=case.movement.reason,

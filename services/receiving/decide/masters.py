@@ -6,9 +6,12 @@ for an accepted one.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from services.receiving.decide.stock import Company, Item
+from services.receiving.decide.moment import business_day
+from services.receiving.decide.periods import Books
+from services.receiving.decide.stock import NEVER, Company, Item
 from shared.contracts import masters
 from shared.errors import Reason
 from shared.purposes import ROLE_KINDS, AccountKind, BatchState, Role, Tracking
@@ -22,7 +25,8 @@ SERIES_LENGTH = 100
 class Known:
     """What is known when definitions are judged; the accepted ones are added as they come.
 
-    `items_moved` are items, and `warehouses_moved` warehouses, that have stock entries.
+    `items_moved` are items, and `warehouses_moved` warehouses, that have stock entries. `now` is the time of the
+    decision, and `books` are those that are to be closed or reopened, of each company.
     """
 
     companies: dict[str, Company] = field(default_factory=dict)
@@ -31,14 +35,26 @@ class Known:
     warehouse_accounts: dict[tuple[str, str], str] = field(default_factory=dict)
     warehouses_moved: set[tuple[str, str]] = field(default_factory=set)
     batches: dict[tuple[str, str, str], BatchState] = field(default_factory=dict)
+    books: dict[str, Books] = field(default_factory=dict)
+    now: datetime = NEVER
 
 
 def judge(definition: masters.Master, known: Known) -> list[Reason]:
-    """The reasons against a definition; accounts without one are known to the definitions after them."""
+    """The reasons against a definition; one without any is known to the definitions after it."""
     reasons = _JUDGES[type(definition)](definition, known)
-    if not reasons and isinstance(definition, masters.AccountsDefined):
-        known.companies[definition.company] = _with_accounts(known.companies[definition.company], definition)
+    if not reasons:
+        _take_over(definition, known)
     return reasons
+
+
+def _take_over(definition: masters.Master, known: Known) -> None:
+    match definition:
+        case masters.AccountsDefined(company=company):
+            known.companies[company] = _with_accounts(known.companies[company], definition)
+        case masters.PeriodClosed(company=company, through=through):
+            known.companies[company] = replace(known.companies[company], open_from=through + timedelta(days=1))
+        case masters.PeriodReopened(company=company, open_from=open_from):
+            known.companies[company] = replace(known.companies[company], open_from=open_from)
 
 
 def _with_accounts(company: Company, definition: masters.AccountsDefined) -> Company:
@@ -203,6 +219,34 @@ def _hold(definition: masters.BatchHeld | masters.BatchReleased, known: Known) -
     return []
 
 
+def _closing(definition: masters.PeriodClosed, known: Known) -> list[Reason]:
+    """Only days that have ended are closed, and more than is closed already."""
+    company = known.companies.get(definition.company)
+    if company is None:
+        return [_reason("unknown_company", company=definition.company)]
+    through = definition.through
+    if company.open_from is not None and through < company.open_from:
+        return [_reason("already_closed", through=through.isoformat(), open_from=company.open_from.isoformat())]
+    today = business_day(known.now, company)
+    if through >= today:
+        return [_reason("day_not_over", through=through.isoformat(), today=today.isoformat())]
+    return []
+
+
+def _reopening(definition: masters.PeriodReopened, known: Known) -> list[Reason]:
+    """Only closed days are reopened, and none before the books of the company begin."""
+    company = known.companies.get(definition.company)
+    if company is None:
+        return [_reason("unknown_company", company=definition.company)]
+    open_from, begin = definition.open_from, known.books[definition.company].begin
+    if company.open_from is None or open_from >= company.open_from:
+        facts = {} if company.open_from is None else {"open_from": company.open_from.isoformat()}
+        return [_reason("day_not_closed", day=open_from.isoformat(), **facts)]
+    if begin is not None and open_from < begin:
+        return [_reason("before_the_books", day=open_from.isoformat(), open_from=begin.isoformat())]
+    return []
+
+
 def _tracked_item(company: str, code: str, known: Known) -> tuple[list[Reason], Item | None]:
     if company not in known.companies:
         return [_reason("unknown_company", company=company)], None
@@ -224,4 +268,6 @@ _JUDGES: Mapping[type, Callable[..., list[Reason]]] = {
     masters.SerialDefined: _serial,
     masters.BatchHeld: _hold,
     masters.BatchReleased: _hold,
+    masters.PeriodClosed: _closing,
+    masters.PeriodReopened: _reopening,
 }

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from services.receiving.decide import patience
 from services.receiving.decide.bringing import expiry
 from services.receiving.decide.masters import Known, judge, stock_account
+from services.receiving.decide.periods import Asked, changes_told
 from services.receiving.handlers.gate import (
     NAME,
     Gate,
@@ -22,14 +23,14 @@ from services.receiving.handlers.gate import (
     wake,
     who_waits,
 )
-from services.receiving.store import inbox, waiting
+from services.receiving.store import inbox, periods, waiting
 from services.receiving.store.masters import load_known, save_definitions
 from services.receiving.store.waiting import Waiter
 from shared.contracts import masters
 from shared.contracts.codec import Malformed, decoder, digest, read, write
 from shared.contracts.envelope import Envelope
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected, Refusal
-from shared.contracts.registry import MASTERS, OUTCOME_ACCEPTED, OUTCOME_REJECTED
+from shared.contracts.registry import MASTERS, OUTCOME_ACCEPTED, OUTCOME_REJECTED, PERIOD_CLOSED, PERIOD_REOPENED
 from shared.errors import Reason
 from shared.parked import park
 from shared.service import Input, Key, Output
@@ -67,7 +68,8 @@ def define(inputs: Sequence[Input], connection: Connection, gate: Gate) -> Settl
     conflicts = [conflict(each, _key(each)) for each in inputs if _digest(each.value[1]) != known_digests[_key(each)]]
     park(connection, NAME, conflicts)
     settled = _judge(connection, [each for key, each in asked.items() if key not in {*answered, *waits}], gate, now)
-    told = [_output(*key, each.outcome, accepted=each.accepted) for key, each in answered.items()]
+    told = periods.outputs_of(connection, answered) if _is_of_periods(inputs) else []
+    told += [_output(*key, each.outcome, accepted=each.accepted) for key, each in answered.items()]
     return told_again(settled, told, len(answered), len(conflicts))
 
 
@@ -85,19 +87,43 @@ def _judge(
     if not asked:
         return Settled()
     known = load_known(connection, [value for _, value in asked if not isinstance(value, Malformed)])
+    known.now = gate.clock()  # after its locks, so that nothing was accepted later and committed before
     outcomes = {each.key: _outcome(each, value, _against(value, known), now) for each, value in asked}
     refused = [(each, o) for each, _ in asked if isinstance(o := outcomes[each.key], OutcomeRejected)]
     waits = who_waits(connection, refused, gate, now, waited=waited)
     accepted = [value for each, value in asked if isinstance(outcomes[each.key], OutcomeAccepted)]
     save_definitions(connection, [_completed(value, known) for value in accepted])
+    told = _change_books(connection, [each for each in asked if _is_accepted(outcomes[each[0].key])], known)
     rows = [_row(each, outcomes[each.key]) for each, _ in asked if each.key not in waits]
     inbox.save_definitions(connection, rows)
     if waited:
         waiting.forget_waiting(connection, [(row.source, row.id) for row in rows])
     woke = wake(connection, lambda: {lack for value in accepted for lack in _brought(value)}, now)
-    outputs = [_output(row.source, row.id, row.outcome, accepted=row.accepted) for row in rows]
+    outputs = [*told, *(_output(row.source, row.id, row.outcome, accepted=row.accepted) for row in rows)]
     final = [outcomes[row.source, row.id] for row in rows]
     return Settled(outputs, woke, tally(final, len(waits), woke, waited=waited))
+
+
+def _change_books(connection: Connection, accepted: Sequence[tuple[Waiter, Any]], known: Known) -> list[Output]:
+    """Close and reopen books, one change after another; what accounting is told of each."""
+    asked = [
+        Asked(each.source, each.id, value, each.trace)
+        for each, value in accepted
+        if isinstance(value, masters.PeriodClosed | masters.PeriodReopened)
+    ]
+    if not asked:
+        return []
+    told = changes_told(asked, known.books, known.companies, known.now)
+    periods.save_changes(connection, told)
+    return periods.outputs_of(connection, [(each.source, each.id) for each in told])
+
+
+def _is_of_periods(inputs: Sequence[Input]) -> bool:
+    return inputs[0].kind in (PERIOD_CLOSED, PERIOD_REOPENED)
+
+
+def _is_accepted(outcome: Outcome) -> bool:
+    return isinstance(outcome, OutcomeAccepted)
 
 
 def _against(value: Any, known: Known) -> list[Reason]:

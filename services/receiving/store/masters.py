@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row
 
 from services.receiving.decide.masters import Known
 from services.receiving.decide.stock import Company, Item, Warehouse
+from services.receiving.store.periods import lock_books
 from shared.contracts import masters
 from shared.contracts.codec import write
 from shared.db import columns, query, run
@@ -17,7 +18,8 @@ from shared.purposes import AccountKind, BatchState, Method, Pick, Role, Trackin
 from shared.quantities import currency_digits
 
 _COMPANIES = """
-SELECT company, currency, time_zone, perpetual, lateness, open_from, issue_expired, roles
+SELECT company, currency, time_zone, perpetual, lateness, greatest(open_from, closed_through + 1) AS open_from,
+    issue_expired, roles
 FROM receiving.company WHERE company = ANY(:company) ORDER BY company
 """
 _LOCKED_COMPANIES = f"{_COMPANIES} FOR SHARE"
@@ -134,7 +136,8 @@ def load_known(connection: Connection, definitions: Sequence[masters.Master]) ->
     )
     batches = sorted({(each["company"], each["item"], each["batch"]) for each in stated if each.get("batch")})
     companies = [each["company"] for each in stated if "company" in each]
-    known = Known(companies=load_companies(connection, companies))
+    known = Known(books=lock_books(connection, definitions))
+    known.companies = load_companies(connection, companies)
     if items:
         known.items = load_items(connection, items, to_define=True)
         moved = query(connection, _ITEMS_MOVED, **columns(items, "company item"))
@@ -276,6 +279,10 @@ def _save_states(connection: Connection, definitions: Sequence[masters.BatchHeld
         run(connection, _SAVE_STATE, state=state.value, company=each.company, item=each.item, batch=each.batch)
 
 
+def _save_nothing(connection: Connection, definitions: Sequence[masters.Master]) -> None:
+    """Closings and reopenings are written with what is told of them, in `store.periods`."""
+
+
 def _upsert(statement: str, key: str, names: str) -> Any:
     """A saver that writes structs' fields as lists; dicts become JSON."""
 
@@ -319,4 +326,6 @@ _SAVERS: Mapping[type, Any] = {
     ),
     masters.BatchHeld: _save_states,
     masters.BatchReleased: _save_states,
+    masters.PeriodClosed: _save_nothing,
+    masters.PeriodReopened: _save_nothing,
 }

@@ -1,4 +1,4 @@
-"""Accounting's tables: the inbox of booked movements, and the journal, which only grows.
+"""The inbox of booked movements, and the journal, which only grows.
 
 The key of a movement in the inbox is the dedupe. Nothing has to be read to book a movement, so its inbox row is written
 once, with its output. A worker whose insert waited for another one's finds the key taken, and reads what that one

@@ -1,4 +1,4 @@
-"""What accounting does with its messages: a set of posted movements becomes a set of journal entries.
+"""Booking: a set of posted movements becomes a set of journal entries.
 
 A dry run comes to its end here: it is answered with what would have been posted and booked, and nothing is stored.
 """
@@ -8,32 +8,29 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from services.accounting.decide.journal import book
-from services.accounting.store import Booking, add_journal, add_movements, stored_outputs
-from shared import outbox, parked, replay
+from services.accounting.handlers.periods import refuse_locked_days
+from services.accounting.store.journal import Booking, add_journal, add_movements, stored_outputs
 from shared.contracts.codec import write
 from shared.contracts.journal import JournalPosted
-from shared.contracts.registry import JOURNAL_POSTED, MOVEMENT_POSTED, OUTCOME_TRIED, TRIAL_POSTED
+from shared.contracts.registry import JOURNAL_POSTED, OUTCOME_TRIED
 from shared.contracts.stock import MovementPosted
 from shared.contracts.trial import OutcomeTried
 from shared.errors import InvariantBroken
 from shared.identity import derived_id
-from shared.service import Handled, Handler, Input, Key, Output, Result, Service, movement_reader
-
-SCHEMA = "accounting"
-
-
-def service() -> Service:
-    """Accounting, as the worker sees it. Only a replay leaves something in its outbox."""
-    sweeps = (outbox.sweep(SCHEMA), replay.sweep(REPLAY), parked.sweep(SCHEMA))
-    return Service(SCHEMA, HANDLERS, sweeps, replay=replay.due(SCHEMA))
+from shared.service import Handled, Input, Key, Output, Result
 
 
 def book_movements(inputs: Sequence[Input], connection: Connection) -> Handled:
-    """Book each movement once; one that was booked before has its stored output told again."""
+    """Book each movement once; one that was booked before has its stored output told again.
+
+    Raises InvariantBroken for a movement of a locked day.
+    """
     bookings = _distinct(inputs)
     new = add_movements(connection, bookings.values())
     fresh = [each for key, each in bookings.items() if key in new]
-    add_journal(connection, [each.journal for each in fresh if each.journal])
+    journal = [each.journal for each in fresh if each.journal]
+    refuse_locked_days(connection, journal)
+    add_journal(connection, journal)
     again = stored_outputs(connection, bookings.keys() - new)
     told = {each.key: each.output for each in fresh if each.output} | again
     return Handled(
@@ -82,10 +79,3 @@ def _answer(movement: MovementPosted) -> Output:
 
 def _journal(movement: MovementPosted) -> JournalPosted | None:
     return book(movement, derived_id(movement.recorded_at, movement.source, movement.id, "journal"))
-
-
-HANDLERS = {
-    MOVEMENT_POSTED: Handler(movement_reader(MovementPosted), book_movements),
-    TRIAL_POSTED: Handler(movement_reader(MovementPosted), answer_trials),
-}
-REPLAY = replay.Replay(SCHEMA, "ledger.posted", "posted", MOVEMENT_POSTED, HANDLERS[MOVEMENT_POSTED])
