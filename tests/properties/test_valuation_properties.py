@@ -30,7 +30,7 @@ Row = dict[str, Any]
 """An entry, or what a bin holds, by the names of its parts."""
 Sizes = Sequence[int]
 
-# The thorough profile takes a minute for each of these on a machine of its own.
+# On a busy machine the thorough profile may take minutes for one of these.
 pytestmark = pytest.mark.timeout(600)
 many = settings(max_examples=max(settings().max_examples, 120))
 sizes = st.lists(st.integers(1, 8), min_size=1, max_size=5)
