@@ -51,7 +51,7 @@ def run(service: Service, broker: Broker, engine: Engine, stop: Event) -> None:
 
 
 def _work(service: Service, given: Input, engine: Engine, publisher: Publisher) -> None:
-    following: Step | None = lambda connection: service.handlers[given.kind].work([given], connection)  # noqa: E731
+    following: Step | None = lambda connection: service.handlers[given.kind].work([given], connection)  # noqa: E731 - a step
     while following is not None:
         with transaction(engine) as connection:
             handled = following(connection)

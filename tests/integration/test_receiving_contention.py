@@ -1,55 +1,24 @@
 """Returns and counts of several workers at once: they meet in the locks of bins, and each sees what the other left."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
-
-import pytest
-from sqlalchemy import Engine
 
 from shared.contracts.movement import MovementRequested, Reference
 from tests.builders import Session, until_blocked
 from tests.gate_builders import BOUGHT, DELIVERED, accepted_ids, finish, held, landing, returned, returning
 from tests.receiving_builders import (
-    GOODS,
-    STOCKED,
     Gate,
     after,
-    assert_sound,
     codes,
     comes,
     decoded,
-    define_shop,
     events,
     goes,
     line,
     movement,
-    opened,
     rows,
 )
-
-
-@pytest.fixture
-def engine(database: str) -> Iterator[Engine]:
-    with opened(database) as engine:
-        yield engine
-        assert_sound(engine)
-
-
-@pytest.fixture
-def gate(engine: Engine) -> Gate:
-    gate = Gate(engine)
-    define_shop(gate, *GOODS)
-    gate.accept(STOCKED)
-    return gate
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
-
 
 # --- two workers ------------------------------------------------------------------------------------------------------
 

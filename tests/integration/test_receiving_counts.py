@@ -1,11 +1,10 @@
 """Counts, write-downs and shortages on a real PostgreSQL: what is read for them, and what the schema holds them to."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from services.receiving.store import available
@@ -16,14 +15,10 @@ from tests import servers
 from tests.builders import COMPANY
 from tests.gate_builders import in_bins
 from tests.receiving_builders import (
-    GOODS,
-    STOCKED,
     Gate,
     after,
-    assert_sound,
     codes,
     comes,
-    define_shop,
     goes,
     line,
     movement,
@@ -31,22 +26,6 @@ from tests.receiving_builders import (
     opened,
     rows,
 )
-
-
-@pytest.fixture
-def engine(database: str) -> Iterator[Engine]:
-    with opened(database) as engine:
-        yield engine
-        assert_sound(engine)
-
-
-@pytest.fixture
-def gate(engine: Engine) -> Gate:
-    gate = Gate(engine)
-    define_shop(gate, *GOODS)
-    gate.accept(STOCKED)
-    return gate
-
 
 # --- counts and shortages ---------------------------------------------------------------------------------------------
 

@@ -3,59 +3,29 @@
 An original was accepted long before, stands in the same set, comes later, or never.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
-
-import pytest
-from sqlalchemy import Engine
 
 from shared.contracts.movement import Reference
 from tests.builders import COMPANY
 from tests.gate_builders import BOUGHT, DELIVERED, accepted_ids, finish, held, in_bins, landing, returned, returning
 from tests.receiving_builders import (
     EVENING,
-    GOODS,
-    STOCKED,
     Gate,
     after,
-    assert_sound,
     codes,
     comes,
-    define_shop,
     events,
     goes,
     line,
     movement,
     moves,
     named,
-    opened,
     rows,
 )
 
 PATIENT = timedelta(minutes=5)
-
-
-@pytest.fixture
-def engine(database: str) -> Iterator[Engine]:
-    with opened(database) as engine:
-        yield engine
-        assert_sound(engine)
-
-
-@pytest.fixture
-def gate(engine: Engine) -> Gate:
-    gate = Gate(engine)
-    define_shop(gate, *GOODS)
-    gate.accept(STOCKED)
-    return gate
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
 
 
 # --- originals that were accepted before ------------------------------------------------------------------------------

@@ -19,11 +19,8 @@ from shared.report import Filters, records
 from tests.builders import COMPANY, SOURCE
 from tests.receiving_builders import (
     EVENING,
-    GOODS,
-    STOCKED,
     Gate,
     after,
-    define_shop,
     events,
     goes,
     line,
@@ -36,14 +33,6 @@ from tests.receiving_builders import (
 def engine(database: str) -> Iterator[Engine]:
     with opened(database) as engine:
         yield engine
-
-
-@pytest.fixture
-def gate(engine: Engine) -> Gate:
-    gate = Gate(engine)
-    define_shop(gate, *GOODS)
-    gate.accept(STOCKED)
-    return gate
 
 
 def sale(*lines: RequestedLine, id: str = "S", purpose: str = "sale", **fields: Any) -> MovementRequested:  # noqa: A002

@@ -1,6 +1,5 @@
 """Dry runs at the gate: judged like any other movement, answered at once, and without a trace in any table."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,38 +15,18 @@ from shared.quantities import Money, plain
 from shared.service import Output, Result
 from tests.builders import SOURCE
 from tests.receiving_builders import (
-    GOODS,
-    STOCKED,
     Gate,
     after,
-    assert_sound,
     codes,
     comes,
     decoded,
-    define_shop,
     events,
     goes,
     line,
     movement,
     moves,
-    opened,
     rows,
 )
-
-
-@pytest.fixture
-def engine(database: str) -> Iterator[Engine]:
-    with opened(database) as engine:
-        yield engine
-        assert_sound(engine)
-
-
-@pytest.fixture
-def gate(engine: Engine) -> Gate:
-    gate = Gate(engine)
-    define_shop(gate, *GOODS)
-    gate.accept(STOCKED)
-    return gate
 
 
 def tried(purpose: str, *lines: Any, id: str = "T", **fields: Any) -> MovementRequested:  # noqa: A002 - its name

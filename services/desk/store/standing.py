@@ -21,7 +21,8 @@ SELECT count(*) AS movements, min(recorded_at) AS oldest FROM ledger.waiting JOI
 """
 _STUCK = "SELECT count(*) AS bins, min(since) AS oldest FROM ledger.stuck_bins"
 _OUTBOX = """
-SELECT (SELECT count(*) FROM receiving.outbox) AS receiving, (SELECT count(*) FROM ledger.outbox) AS ledger
+SELECT (SELECT count(*) FROM receiving.outbox) AS receiving, (SELECT count(*) FROM ledger.outbox) AS ledger,
+    (SELECT count(*) FROM accounting.outbox) AS accounting
 """
 _NEWEST = """
 SELECT (SELECT max(recorded_at) FROM receiving.allocated WHERE recorded_at > :since) AS accepted,

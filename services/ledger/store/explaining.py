@@ -176,6 +176,7 @@ class _Archive:
 
     def _recorded(self, statement: str, **parameters: object) -> list[Recorded]:
         rows = fetch(self._connection, statement, **parameters)
+        # The columns stand in the order of the fields, which no checker can see.
         found = [Recorded(*row, booked=_pairs(booked)) for *row, booked in rows]  # type: ignore[misc]
         self.known.entries.update((each.entry, each) for each in found)
         return found

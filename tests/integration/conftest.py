@@ -1,0 +1,30 @@
+"""What tests of the gate on PostgreSQL begin with: a shop with goods in it, that must be sound when they are done."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.receiving_builders import GOODS, STOCKED, Gate, assert_sound, define_shop, opened
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[Engine]:
+    with opened(database) as engine:
+        yield engine
+        assert_sound(engine)
+
+
+@pytest.fixture
+def gate(engine: Engine) -> Gate:
+    gate = Gate(engine)
+    define_shop(gate, *GOODS)
+    gate.accept(STOCKED)
+    return gate
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
