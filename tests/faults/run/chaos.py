@@ -1,0 +1,49 @@
+"""Chaos: one fault after another under a load that does not end, chosen by a seed; judged when it is over."""
+
+import importlib.util
+import time
+from collections.abc import Callable
+
+from tests.faults.run.catalogue import catalogue, chance
+from tests.faults.run.fault import two_of_each
+from tests.faults.run.running import Row, finish
+from tests.faults.run.scene import Scene, opened
+from tests.faults.run.sites import Kind, Sites
+
+RATE = 150.0
+"""Movements in a second: far less than the workers can do, for they are not there all the time."""
+
+
+def chaos(sites: Sites, minutes: float, seed: int, say: Callable[[str], None]) -> Row:
+    """Strike for so many minutes, then wait until all is at rest; the row tells the longest recovery."""
+    faults = [each for each in catalogue() if each.repeatable]
+    row = Row(f"chaos for {minutes:g} minutes, seed {seed}")
+    began = time.monotonic()
+    with opened(sites, sites.get(Kind.ALONE), seed, {}) as scene:
+        scene.parkable |= {reason for each in faults for reason in each.parkable}
+        scene.upstream.rate = RATE
+        two_of_each(scene)
+        scene.upstream.begin_endless(chance.endless(scene))
+        scene.until(lambda: scene.count("accounting.movement") > 200, "the load is under way", 90)
+        for number, (fault, peace) in enumerate(chance.choices(faults, seed), 1):
+            fault.strike(scene)
+            seconds = scene.recovery()
+            row.seconds = max(row.seconds, seconds)
+            at = time.monotonic() - began
+            say(f"{at:7.0f} s  {number:>4}  {fault.name:<50} {scene.upstream.count:>8} movements, {seconds:5.1f} s")
+            if at > minutes * 60:
+                break
+            time.sleep(peace)
+        scene.upstream.stop()
+        finish(scene, row)
+        if importlib.util.find_spec("services.desk.verify") is not None:
+            say(_verified(scene))
+    row.took = time.monotonic() - began
+    return row
+
+
+def _verified(scene: Scene) -> str:
+    """What the operator's own command says of these books."""
+    command = scene.stockbook("verify")
+    said = command.communicate(timeout=600)[0].decode().strip()
+    return f"stockbook verify: exit code {command.returncode}\n{said}"
