@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup run check test test-all faults bench bench-quick up down docs lock
+.PHONY: setup run check test test-all faults fuzz bench bench-quick up down docs lock
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)  ## make .venv from the hashed lock, and the project in it (editable)
@@ -28,13 +28,19 @@ check: setup  ## what a reviewer should not have to say
 	$(BIN)/lint-imports
 
 test: setup  ## everything that is quick
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --durations=25
 
 test-all: setup  ## everything, with many more examples
 	STOCKBOOK_HYPOTHESIS_PROFILE=thorough $(BIN)/pytest
 
-faults: setup  ## every fault that is injected today, on private servers
-	$(BIN)/pytest tests/faults
+faults: setup  ## every fault under 5,000 movements, on private servers; docs/faults.md tells more
+	$(BIN)/python -m tests.faults
+
+fuzz: setup  ## inputs that nobody should send, to decoding and to the whole intake; some minutes each
+	$(BIN)/python -m tests.fuzz --target decoding --inputs 1000000
+	$(BIN)/python -m tests.fuzz --target intake --inputs 50000
+	$(BIN)/python -m tests.fuzz --target rabbitmq --inputs 2000
+
 bench: setup  ## every figure, into benchmarks/results/; some minutes, on an otherwise idle machine
 	$(BIN)/python -m benchmarks
 
@@ -58,9 +64,10 @@ down:  ## stop and remove the containers; the data stay in their volumes
 	$(DOCKER_ANSWERS)
 	$(COMPOSE) down
 
-docs: setup  ## what is made from the code: docs/messages, the dashboard, the tables of docs/metrics.md
+docs: setup  ## what is made from the code: docs/messages, the dashboard, tables of docs/metrics.md, deploy/rabbitmq
 	$(BIN)/python -m services.desk.docs
 	$(BIN)/python -m services.desk.dashboard
+	$(BIN)/stockbook broker-definitions --bare --output deploy/rabbitmq/definitions.json
 
 lock:  ## write both lock files anew; needs uv on the path
 	uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 \

@@ -7,14 +7,14 @@ given as a ratio; the figure of a row is the median of its runs.
 import os
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from statistics import median
 from time import monotonic
 
 import sqlalchemy as sa
 
-from benchmarks import ceiling, pipeline
+from benchmarks import ceiling, past, pipeline, revaluing, steady
 from benchmarks.ceiling import Stored
 from benchmarks.naive import naive_worker
 from benchmarks.pipeline import Throughput
@@ -30,17 +30,39 @@ BULK = 100
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How much is measured: runs, movements in each, latency samples in each, movements of the naive consumer, and
-    movements by set size for the other ceilings."""
+    movements by set size for the other ceilings; runs by the number of later entries of a back-dated receipt, the
+    later entries of the one during which others come, and how many of these a second."""
 
     runs: int
     movements: int
     samples: int
     naive: int
     small_sets: dict[int, int]
+    pasts: dict[int, int]
+    cascade: int
+    rate: int
 
 
-QUICK = Plan(runs=3, movements=4_000, samples=50, naive=100, small_sets={1: 100, 100: 2_000})
-FULL = Plan(runs=5, movements=20_000, samples=200, naive=1_000, small_sets={1: 500, 100: 10_000})
+QUICK = Plan(
+    runs=3,
+    movements=4_000,
+    samples=50,
+    naive=100,
+    small_sets={1: 100, 100: 2_000},
+    pasts={10_000: 1},
+    cascade=10_000,
+    rate=200,
+)
+FULL = Plan(
+    runs=5,
+    movements=20_000,
+    samples=200,
+    naive=1_000,
+    small_sets={1: 500, 100: 10_000},
+    pasts={10_000: 3, 100_000: 1},
+    cascade=100_000,
+    rate=200,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +89,9 @@ def main(arguments: list[str]) -> None:
     load_average = os.getloadavg()[0]
     with rig() as where:
         turns = [_turn(where, plan, number) for number in range(plan.runs)]
+        figures = {**_figures(turns), "P6": _late(where, plan), "cascade": _meanwhile(where, plan)}
         about = _about(where, plan, turns, load_average, monotonic() - begun)
-    write(Report(_figures(turns), about))
+    write(Report(figures, about))
 
 
 def _turn(where: Rig, plan: Plan, number: int) -> Turn:
@@ -127,7 +150,50 @@ def _latency(runs: list[list[float]]) -> Figure:
         unit="ms",
         spread=(round(min(medians), 1), round(max(medians), 1)),
         runs=len(runs),
-        details={"p99": round(samples[int(len(samples) * 0.99)], 1), "samples": len(samples)},
+        details={"p99": (p99 := round(samples[int(len(samples) * 0.99)], 1)), "samples": len(samples)},
+        also=f"p99 {p99} ms",
+    )
+
+
+def _late(where: Rig, plan: Plan) -> Figure:
+    """What is told late, ahead of pasts of several lengths; the figure is that of the shortest."""
+    found: dict[int, list[revaluing.Cascade]] = {}
+    for entries, runs in plan.pasts.items():
+        with revaluing.furnished(where, past.FIFO, entries) as ready:
+            found[entries] = [revaluing.cascade(ready, entries) for _ in range(runs)]
+        seconds = ", ".join(f"{each.clean:.1f}" for each in found[entries])
+        print(f"  P6: {entries:,} later entries valued anew in {seconds} s", flush=True)
+    shortest, *others = found
+    clean = [each.clean for each in found[shortest]]
+    by_length = {str(entries): round(median(each.clean for each in runs), 2) for entries, runs in found.items()}
+    return Figure(
+        value=round(median(clean), 2),
+        unit="s",
+        spread=(round(min(clean), 2), round(max(clean), 2)),
+        runs=len(clean),
+        cpu_us=_medians([dict(each.used.microseconds) for each in found[shortest]]),
+        details={
+            "seconds": by_length,
+            "booked": {str(entries): round(median(each.booked for each in runs), 2) for entries, runs in found.items()},
+            "memory_mib": {str(entries): _medians([each.memory for each in runs]) for entries, runs in found.items()},
+        },
+        also=", ".join(f"{by_length[str(each)]:g} s ahead of {each:,}" for each in others),
+    )
+
+
+def _meanwhile(where: Rig, plan: Plan) -> Figure:
+    """How late others are while a past is valued anew, in other bins and in those of the past."""
+    with revaluing.furnished(where, past.FIFO, plan.cascade) as ready:
+        run = steady.cascade(ready, past.FIFO, plan.cascade, plan.rate, calm=10)
+    times = round(run.during.p99 / run.idle.p99, 2)
+    print(f"  cascade: p99 {run.during.p99:g} ms, idle {run.idle.p99:g} ms", flush=True)
+    return Figure(
+        value=times,
+        unit="times",
+        spread=(times, times),
+        runs=1,
+        details={"later_entries": plan.cascade, **asdict(run)},
+        also=f"{run.during.p99:g} ms by {run.idle.p99:g} ms; {run.during_touching.p99:g} ms in the bin concerned",
     )
 
 

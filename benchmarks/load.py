@@ -7,7 +7,7 @@ sent them. Movements are told apart by the first letter of their ids.
 import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import count, islice
 
 from services.desk.events import Event, make_event
 from shared.broker.interface import Message
@@ -23,8 +23,10 @@ WAREHOUSES = [f"store-{number}" for number in range(5)]
 OPENING, WARMING, TIMED = "o", "w", "m"
 """Which part of a run a movement belongs to: the first letter of its id."""
 
-_OPENED = datetime(2026, 1, 5, 6, tzinfo=UTC)
-_STARTED = {OPENING: _OPENED, WARMING: _OPENED + timedelta(days=1), TIMED: _OPENED + timedelta(days=2)}
+OPENED = datetime(2026, 1, 5, 6, tzinfo=UTC)
+"""When the opening stock comes in."""
+
+_STARTED = {OPENING: OPENED, WARMING: OPENED + timedelta(days=1), TIMED: OPENED + timedelta(days=2)}
 _LAYERS = 3
 _RECEIPT_SHARE = 0.25
 
@@ -47,10 +49,16 @@ def opening() -> list[MovementRequested]:
     return [_receipt(OPENING, number, *each, 300, drawn) for number, each in enumerate(bins)]
 
 
-def movements(part: str, count: int) -> list[MovementRequested]:
-    """`count` movements of one line, a quarter of them receipts and the others deliveries, spread over all bins."""
+def movements(part: str, number: int) -> list[MovementRequested]:
+    """So many movements of one line, a quarter of them receipts and the others deliveries, spread over all bins."""
+    return list(islice(stream(part), number))
+
+
+def stream(part: str) -> Iterator[MovementRequested]:
+    """The same without an end."""
     drawn = random.Random(part)
-    return [_movement(part, number, drawn) for number in range(count)]
+    for number in count():
+        yield _movement(part, number, drawn)
 
 
 def messages(requested: Sequence[MovementRequested], size: int) -> list[Message]:
@@ -64,15 +72,19 @@ def _movement(part: str, number: int, drawn: random.Random) -> MovementRequested
     item, warehouse = drawn.choice(ITEMS), drawn.choice(WAREHOUSES)
     if drawn.random() < _RECEIPT_SHARE:
         return _receipt(part, number, item, warehouse, drawn.randint(10, 50), drawn)
-    line = RequestedLine(item=item, quantity=Quantity(drawn.randint(1, 3)), source=warehouse)
+    return delivery(part, number, item, warehouse, drawn.randint(1, 3), f"customer {drawn.randint(1, 500)}")
+
+
+def delivery(part: str, number: int, item: str, warehouse: str, quantity: int, customer: str) -> MovementRequested:
+    """What leaves from one bin."""
     return MovementRequested(
         id=_id(part, number),
         company=COMPANY,
         purpose="delivery",
         posting_at=_posting_at(part, number),
         document=f"ticket {number}",
-        customer=f"customer {drawn.randint(1, 500)}",
-        lines=[line],
+        customer=customer,
+        lines=[RequestedLine(item=item, quantity=Quantity(quantity), source=warehouse)],
     )
 
 

@@ -8,19 +8,21 @@ database, with fresh statistics, and without what an earlier run left.
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import sqlalchemy as sa
 
 from benchmarks import load
 from benchmarks.processors import Reading, postmaster, reading
-from services.desk.events import make_event
+from services.desk.events import Event, make_event
 from services.desk.pipeline import Pipeline
 from services.desk.store import stock_values
 from shared.broker import Broker, connect
 from shared.contracts.envelope import raw_movements, read_envelope
+from shared.contracts.movement import MovementRequested
 from shared.contracts.registry import JOURNAL_POSTED, MOVEMENT_REQUESTED
 from shared.db import open_engine, transaction
 from shared.embedded_postgres import EmbeddedPostgres
@@ -123,6 +125,14 @@ def database(rig: Rig) -> Iterator[str]:
 
 
 @contextmanager
+def with_past(rig: Rig, definitions: Sequence[Event], movements: Iterable[MovementRequested]) -> Iterator[Rig]:
+    """A rig whose runs begin with more than masters and opening stock."""
+    with database(rig) as url:
+        _play(url, definitions, movements)
+        yield replace(rig, template=url)
+
+
+@contextmanager
 def stage(rig: Rig, warming: int, commands: Commands = our_worker) -> Iterator[tuple[Stage, Listener]]:
     """Workers on servers of their own, which have worked on `warming` movements already."""
     with database(rig) as url:
@@ -174,14 +184,19 @@ def _furnish(url: str) -> None:
     engine = open_engine(url)
     migrate(engine)
     engine.dispose()
-    receipts = load.opening()
+    _play(url, load.definitions(), load.opening())
+
+
+def _play(url: str, definitions: Sequence[Event], movements: Iterable[MovementRequested]) -> None:
+    """Have the services work on all of it, in this process, and leave fresh statistics."""
+    remaining = iter(movements)
     with Pipeline(url) as pipeline:
-        pipeline.publish(load.definitions())
+        pipeline.publish(definitions)
         pipeline.settle()
-        for start in range(0, len(receipts), 500):
-            bulk = {"movements": receipts[start : start + 500]}
-            pipeline.publish([make_event(MOVEMENT_REQUESTED, load.SOURCE, bulk, f"opening-{start}")])
-        pipeline.settle()
+        while portion := list(islice(remaining, 500)):
+            bulk = make_event(MOVEMENT_REQUESTED, load.SOURCE, {"movements": portion}, f"bulk-{portion[0].id}")
+            pipeline.publish([bulk])
+            pipeline.settle()
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with engine.connect() as connection:
         connection.execute(sa.text("VACUUM ANALYZE"))

@@ -22,15 +22,21 @@ STATEMENT_TIMEOUT_MS = 20_000
 LOCK_TIMEOUT_MS = 10_000
 IDLE_TIMEOUT_MS = 20_000
 CONNECT_TIMEOUT_S = 10
+PORTION_ROWS = 1_000
+"""How many rows of a stream are held at once: a row may hold a whole message."""
 
-# Connection trouble, resources, operator intervention; read-only server, idle transaction ended.
-_AWAY = re.compile("08...|53...|57P..|58...|25006|25P03")
+# Connection trouble, resources, operator intervention; read-only server.
+_AWAY = re.compile("08...|53...|57P..|58...|25006")
+# What ends an idle transaction ends its connection: the SQLSTATE seldom comes through.
+_IDLE = "25P03"
 # Rolled back for another transaction's sake, lock not available, statement took too long.
 _MET = re.compile("40...|55P03|57014")
 # A unique key taken meanwhile (a serial, a movement): decided anew, the outcome may differ.
 _TAKEN = "23505"
 # A table, column or right is missing: no input's fault.
 _UNFIT = re.compile("42...|3F000")
+# What is said of TLS has no SQLSTATE; trying again would be refused in the same way.
+_UNSAFE = re.compile("certificate|SSL was required|does not support SSL|invalid ssl")
 
 
 class Contended(Retryable):
@@ -39,6 +45,10 @@ class Contended(Retryable):
 
 class Taken(Contended):
     """Another transaction took a unique key meanwhile; met each time, it is not another that is in the way."""
+
+
+class Lost(Retryable):
+    """The connection was lost after the transaction had begun: the server ended it, or is gone."""
 
 
 def open_engine(url: str, **options: Any) -> Engine:
@@ -81,7 +91,12 @@ def as_ours(error: DBAPIError | psycopg2.Error) -> Retryable | Fatal | None:
         return Taken("a key was taken meanwhile", error=shown)
     if _UNFIT.fullmatch(state):
         return Fatal("the database lacks a table, a column or a right: is it migrated?", error=shown, state=state)
-    # A lost or refused connection has no SQLSTATE.
+    if not state and isinstance(cause, psycopg2.OperationalError) and _UNSAFE.search(shown):
+        return Fatal("no safe connection to the database", error=shown)
+    # A lost or refused connection has no SQLSTATE; where one could not be had, nothing was invalidated.
+    begun = not isinstance(error, DBAPIError) or error.connection_invalidated
+    if state == _IDLE or (not state and begun and isinstance(cause, psycopg2.OperationalError)):
+        return Lost("the connection to the database was lost", error=shown)
     lost = not state and isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError)
     return Retryable("the database is away", error=shown) if lost or _AWAY.fullmatch(state) else None
 
@@ -94,6 +109,13 @@ def run(connection: Connection, statement: str, **parameters: Any) -> int:
 def query(connection: Connection, statement: str, **parameters: Any) -> Sequence[Row[Any]]:
     """Execute a statement and fetch all of its rows."""
     return connection.execute(_text(statement), parameters).all()
+
+
+def stream(connection: Connection, statement: str, **parameters: Any) -> Iterator[Any]:
+    """The rows of a statement, of which no more than a portion is held at once; their types are the statement's."""
+    options = {"stream_results": True, "yield_per": PORTION_ROWS}
+    with connection.execute(_text(statement), parameters, execution_options=options) as rows:
+        yield from rows
 
 
 def copy(connection: Connection, table: str, columns: str, rows: Iterable[Sequence[object]]) -> None:

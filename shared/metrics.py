@@ -56,9 +56,14 @@ class Metric(Enum):
     PUBLISH = Definition(
         Histogram, "stockbook_publish_seconds", "One try of publishing outputs, confirms included", (), SHORT
     )
+    CHORE_TIME = Definition(Histogram, "stockbook_chore_seconds", "A piece of what is done between sets", (), SHORT)
     WAITING = Definition(Gauge, f"stockbook_{Level.WAITING}", "Movements that wait, counted up to 10,000")
     LONGEST_WAIT = Definition(Gauge, f"stockbook_{Level.LONGEST_WAIT}", "How long the first of them has waited")
     STUCK_BINS = Definition(Gauge, f"stockbook_{Level.STUCK_BINS}", "Bins that an operator has to look at")
+    DIRTY_BINS = Definition(Gauge, f"stockbook_{Level.DIRTY_BINS}", "Bins of which some is still to be valued anew")
+    LONGEST_DIRTY = Definition(
+        Gauge, f"stockbook_{Level.LONGEST_DIRTY}", "How long ago the first thing was accepted that made one dirty"
+    )
     PARKED = Definition(Gauge, f"stockbook_{Level.PARKED}", "What stands parked, counted up to 10,000")
     RETRIES = Definition(Counter, "stockbook_retries_total", "Tries that had to be repeated", ["kind"])
     HALVED = Definition(Counter, "stockbook_halved_sets_total", "Sets that were halved to find the input that fails")

@@ -1,5 +1,8 @@
 """Numbered `.sql` migrations, applied once each, in order, under a lock.
 
+Where the owner role owns the schemas, it owns what a migration makes, and the other roles get their rights on it in the
+same transaction.
+
 The migrations of a service lie in `services/<name>/migrations/NNNN-what.sql` and create its schema. What has been
 applied stands in `public.stockbook_migration`, with a digest: a file that changed after it was applied is an error.
 """
@@ -12,6 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from shared.db import query, run, transaction
 from shared.errors import Fatal
+from shared.granting import act_as_owner, regrant
 
 SERVICES = ("receiving", "ledger", "accounting")
 
@@ -51,9 +55,12 @@ def migrate(engine: Engine) -> list[str]:
     with transaction(engine) as connection:
         run(connection, _LEDGER_OF_MIGRATIONS)
     with transaction(engine) as connection:
+        act_as_owner(connection)
         run(connection, _LOCK)
         done = {(row.service, row.name): row.digest for row in query(connection, _APPLIED)}
-        return [_apply(connection, each) for each in migrations() if not _is_done(each, done)]
+        applied = [_apply(connection, each) for each in migrations() if not _is_done(each, done)]
+        regrant(connection)
+        return applied
 
 
 def migrations() -> list[Migration]:

@@ -84,7 +84,10 @@ _COUNT = "SELECT count(*) FROM (SELECT FROM {schema}.parked WHERE discarded_at I
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """One message, or one movement of it, that could not be worked on; names are given as far as they were readable."""
+    """One message, or one movement of it, that could not be worked on; names are given as far as they were readable.
+
+    `whole` is the digest of the whole where `body` is only its beginning.
+    """
 
     reason: str
     error: str
@@ -93,13 +96,15 @@ class Parked:
     source: str | None = None
     id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    whole: str = ""
 
     @property
     def parked_id(self) -> UUID:
         """The same for the same reason, names and body."""
         # A movement's body does not say whose it is, nor a definition's which: the names count too.
         names = "\0".join(name or "" for name in (self.reason, self.kind, self.source, self.id))
-        return UUID(bytes=blake2b(names.encode() + b"\0" + self.body, digest_size=16).digest())
+        told = f"{names}\0".encode() + self.body + self.whole.encode()
+        return UUID(bytes=blake2b(told, digest_size=16).digest())
 
 
 @dataclass(frozen=True, slots=True)

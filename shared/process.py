@@ -59,11 +59,11 @@ def _collect_rarely() -> None:
 
 def serve_from_environment(service: Service) -> int:
     """What `python -m services.<name>` does: one worker on the servers that the environment names; its exit code."""
-    settings = Settings.from_environment()
-    if settings.database_url is None or settings.broker_url is None:
-        sys.stderr.write("stockbook: a worker needs STOCKBOOK_DATABASE_URL and STOCKBOOK_BROKER_URL\n")
-        return 2
     try:
+        settings = Settings.from_environment()
+        if settings.database_url is None or settings.broker_url is None:
+            sys.stderr.write("stockbook: a worker needs STOCKBOOK_DATABASE_URL and STOCKBOOK_BROKER_URL\n")
+            return 2
         return 0 if serve([service], settings.database_url, settings) else 1
     except Fatal as error:
         sys.stderr.write(f"stockbook: {error}\n")

@@ -103,7 +103,8 @@ class Flow(StrEnum):
 
     `IN` and `OUT` bring in and take out; `MOVE` does both, at the same value; `MAKE` consumes some goods and produces
     others. `COME_BACK` and `SEND_BACK` undo a part of an earlier movement. `COUNT` asserts what stands in a bin.
-    `LAND` and `WRITE_DOWN` change values only: of what a receipt brought, of what stands in a bin.
+    `LAND` and `WRITE_DOWN` change values only: of what a receipt brought, of what stands in a bin. `CANCEL` undoes a
+    whole movement, whatever its flow was.
     """
 
     IN = "in"
@@ -115,6 +116,7 @@ class Flow(StrEnum):
     COUNT = "count"
     LAND = "land"
     WRITE_DOWN = "write_down"
+    CANCEL = "cancel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,3 +267,6 @@ PURPOSES: dict[str, Purpose] = {
         ),
     )
 }
+
+CANCELLATION = Purpose("cancellation", Flow.CANCEL, Role.STOCK, Role.STOCK, against=tuple(PURPOSES))
+PURPOSES[CANCELLATION.name] = CANCELLATION

@@ -1,14 +1,16 @@
 """Replay: what a service lacks is taken from the stored outputs of the service before it.
 
 A queue that vanished took its messages along. They were confirmed, so nobody sends them again; but each of them stands
-in a view of the service that sent it. Whoever misses its queue marks a replay as due, in a row of `<schema>.replay`
-that outlives the worker; a sweep then goes through the keys of that view, page by page, and works on those that are
-not in the service's own inbox. Rounds follow one another until one that began `GRACE` after the mark found nothing
-missing from before that: for a moment, a queue that is being deleted still confirms what it takes.
+in a view of the service that sent it, one view a type of message. Whoever misses its queue marks a replay as due, in a
+row of `<schema>.replay` that outlives the worker; a sweep then goes through the keys of all these views together, page
+by page, and works on those that are not in the service's own inbox. Rounds follow one another until one that began
+`GRACE` after the mark found nothing missing from before that: for a moment, a queue that is being deleted still
+confirms what it takes.
 
 What is worked on here hangs on no message, so its outputs stand in the outbox until they are confirmed.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,7 +24,7 @@ from shared.contracts.codec import Malformed
 from shared.contracts.envelope import Envelope, frame
 from shared.db import query, run
 from shared.parked import Parked, park
-from shared.service import GiveUp, Handled, Handler, Input, Key, Step
+from shared.service import GiveUp, Handled, Handler, Input, Key, Result, Step
 
 GRACE = 5.0
 """Seconds after the mark at which the last round may begin."""
@@ -42,17 +44,21 @@ SELECT began_at, source, id, since + make_interval(secs => :grace) AS until FROM
 """
 # What was parked is known too: an operator decides about it.
 _PAGE = """
-SELECT stored.source, stored.id, stored.recorded_at < :until AS counts,
+SELECT stored.source, stored.id, stored.kind, stored.recorded_at < :until AS counts,
     CASE WHEN own.id IS NULL AND NOT EXISTS (
         SELECT FROM {schema}.parked
-        WHERE (parked.source, parked.id, parked.kind) = (stored.source, stored.id, :kind)
+        WHERE (parked.source, parked.id, parked.kind) = (stored.source, stored.id, stored.kind)
     ) THEN stored.body END AS body
 FROM (
-    SELECT source, id, recorded_at, {column} AS body FROM {view}
-    WHERE (source, id) > (:source, :id) ORDER BY source, id LIMIT :page
+    SELECT * FROM ({feeds}) AS fed ORDER BY source, id LIMIT :page
 ) AS stored LEFT JOIN {schema}.movement AS own USING (source, id)
 ORDER BY stored.source, stored.id
 """
+# Of each view no more than a page, in the order of its key: none of them is read or sorted as a whole.
+_FEED = """(
+    SELECT source, id, recorded_at, {column} AS body, '{kind}' AS kind FROM {view}
+    WHERE (source, id) > (:source, :id) ORDER BY source, id LIMIT :page
+)"""
 # One worker at a time: who finds the row taken, or moved on, leaves the rest to the other.
 _MINE = """
 SELECT is_due FROM {schema}.replay WHERE (began_at, source, id) = (:began_at, :source, :id) FOR UPDATE SKIP LOCKED
@@ -63,24 +69,34 @@ _AGAIN = "UPDATE {schema}.replay SET began_at = greatest(now(), :until), source 
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """How a service replays: where the stored outputs are, and what works on them.
+class Feed:
+    """Where the stored outputs of one type are, and what works on them.
 
-    The view has `source`, `id`, `recorded_at`, and in `column` the message, of type `kind`. What cannot be worked on
-    even alone is parked, unless the service has its own way to `give_up`.
+    The view has `source`, `id`, `recorded_at`, and in `column` the message, of type `kind`.
     """
 
-    schema: str
     view: str
     column: str
     kind: str
     handler: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """How a service replays: from which feeds, no two of which hold one key.
+
+    What cannot be worked on even alone is parked, unless the service has its own way to `give_up`.
+    """
+
+    schema: str
+    feeds: Sequence[Feed]
     give_up: GiveUp | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Missing:
     key: Key
+    feed: Feed
     body: bytes
     counts: bool
 
@@ -118,11 +134,16 @@ def _look(replay: Replay, left: int, connection: Connection) -> Handled:
         return Handled()
     (current,) = rounds
     at = {"source": current.source, "id": current.id}
-    rows = query(connection, _sql(_PAGE, replay), **at, until=current.until, page=PAGE, kind=replay.kind)
+    rows = query(connection, _sql(_PAGE, replay), **at, until=current.until, page=PAGE)
     start = (current.source, current.id)
     if not rows:
         return _end(replay, current, connection)
-    missing = [_Missing((row.source, row.id), bytes(row.body), row.counts) for row in rows if row.body is not None]
+    feeds = {each.kind: each for each in replay.feeds}
+    missing = [
+        _Missing((row.source, row.id), feeds[row.kind], bytes(row.body), row.counts)
+        for row in rows
+        if row.body is not None
+    ]
     return _work_on(replay, _Page(current.began_at, start, (rows[-1].source, rows[-1].id), missing, left))
 
 
@@ -147,10 +168,25 @@ def _take(replay: Replay, page: _Page, connection: Connection) -> Handled:
     malformed = [each for each in inputs if isinstance(each.value, Malformed)]
     park(connection, replay.schema, [_parked(each, each.value, "malformed") for each in malformed])
     readable = [each for each in inputs if not isinstance(each.value, Malformed)]
-    handled = replay.handler.work(readable, connection) if readable else Handled()
+    handled = _handle(replay, readable, connection)
     outbox.add(connection, replay.schema, handled.outputs)
     released = sorted({(each.source, each.id) for each in handled.outputs})
-    return replace(handled, released=released, then=partial(_look, replay, page.left - 1), otherwise=None)
+    return replace(handled, released=released, then=partial(_look, replay, page.left - 1))
+
+
+def _handle(replay: Replay, inputs: Sequence[Input], connection: Connection) -> Handled:
+    """Have each feed's handler work on what is its own, in the order of the feeds; what all of them tell."""
+    sets = [(feed.handler, [each for each in inputs if each.kind == feed.kind]) for feed in replay.feeds]
+    done = [handler.work(own, connection) for handler, own in sets if own]
+    counts: Counter[tuple[Result, str]] = Counter()
+    for each in done:
+        counts.update(each.counts)
+    return Handled(
+        [output for each in done for output in each.outputs],
+        counts=counts,
+        levels={level: value for each in done for level, value in each.levels.items()},
+        oldest=min((each.oldest for each in done if each.oldest is not None), default=None),
+    )
 
 
 def _isolate(replay: Replay, page: _Page, error: Exception) -> Step:
@@ -192,8 +228,8 @@ def _is_mine(replay: Replay, began_at: datetime, at: Key, connection: Connection
 
 def _read(replay: Replay, missing: _Missing) -> Input:
     data = frame([missing.body])
-    envelope = Envelope(specversion="1.0", id="replay", source=replay.schema, type=replay.kind, data=data)
-    (read,) = replay.handler.read(envelope)
+    envelope = Envelope(specversion="1.0", id="replay", source=replay.schema, type=missing.feed.kind, data=data)
+    (read,) = missing.feed.handler.read(envelope)
     return replace(read, source=missing.key[0], id=missing.key[1])
 
 
@@ -202,4 +238,5 @@ def _parked(spoiled: Input, error: Exception, reason: str) -> Parked:
 
 
 def _sql(statement: str, replay: Replay) -> str:
-    return statement.format(schema=replay.schema, view=replay.view, column=replay.column)
+    feeds = (_FEED.format(view=each.view, column=each.column, kind=each.kind) for each in replay.feeds)
+    return statement.format(schema=replay.schema, feeds=" UNION ALL ".join(feeds))

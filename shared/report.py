@@ -4,10 +4,10 @@ A report is one file in a package of reports, and found by listing the package; 
 `REPORT`. What a report tells has stable column names; a column's kind says how its values are written.
 """
 
-import csv
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
@@ -20,6 +20,7 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from shared.errors import StockbookError
+from shared.printable import printable, printable_cell, printable_json
 from shared.quantities import plain
 
 Row = Sequence[Any]
@@ -143,21 +144,22 @@ def table(report: Report, rows: Iterable[Row], **options: Any) -> Table:
 
 def write_csv(report: Report, rows: Iterable[Row], out: TextIO) -> None:
     """A report as CSV with a header line. Spreadsheets run texts that look like formulas: those get an apostrophe."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([column.name for column in report.columns])
-    for row in rows:
-        writer.writerow([_cell(column, value) for column, value in zip(report.columns, row, strict=True)])
+    out.write(",".join(column.name for column in report.columns) + "\n")
+    out.writelines(f"{','.join(map(_cell, report.columns, row))}\n" for row in rows)
 
 
 def write_json(report: Report, rows: Iterable[Row], out: TextIO) -> None:
     """A report as a JSON array, an object a row; decimals are strings, as in every message."""
     names = [column.name for column in report.columns]
     texts = (json.dumps(dict(zip(names, map(_json, row), strict=True)), ensure_ascii=False) for row in rows)
-    out.write("[\n  " + ",\n  ".join(texts) + "\n]\n")
+    out.write("[\n  " + ",\n  ".join(map(printable_json, texts)) + "\n]\n")
 
 
 _NUMBERS = (Kind.QUANTITY, Kind.MONEY, Kind.RATE, Kind.COUNT)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Also as they are written in full width, which spreadsheets of some countries take for the same.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Where a decimal comma is written, spreadsheets take lines apart at semicolons: within quotes they take nothing apart.
+_SEPARATORS = re.compile(r'[,;|\t\n"]')
 _LEAST_PLACES = 2
 
 
@@ -169,7 +171,7 @@ def _shown(column: Column, value: Any) -> Text:
         return Text(_grouped(value, places), style="red" if value < 0 else "")
     if isinstance(value, datetime):
         return Text(f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}")
-    return Text(str(value))
+    return Text(printable(str(value)))
 
 
 def _grouped(value: Decimal, places: int) -> str:
@@ -184,7 +186,8 @@ def _cell(column: Column, value: Any) -> str:
     text = "" if value is None else str(_json(value))
     if column.kind is Kind.TEXT and text.startswith(_FORMULA):
         text = f"'{text}"
-    return text.replace("\r\n", "\n").replace("\r", "\n")  # a bare one would end the line outside of quotes
+    text = printable_cell(text)
+    return '"' + text.replace('"', '""') + '"' if _SEPARATORS.search(text) else text
 
 
 def _json(value: Any) -> str | int | None:

@@ -4,7 +4,7 @@ A handler reads inputs out of an event and works on a set of them inside one tra
 to publish once the transaction is committed, and what to do after that.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -25,6 +25,7 @@ class Input:
     """One thing to work on: a movement or a definition, decoded, with the bytes that it came in.
 
     A `value` that is `Malformed` is not worked on but parked, it alone. `id` is what names it, where that is known.
+    `user` is the account that sent it, where the service asks for that and the broker knows.
     """
 
     source: str
@@ -33,6 +34,7 @@ class Input:
     raw: bytes
     trace: str | None = None
     id: str | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Result(StrEnum):
     PARKED = "parked"
     STUCK = "stuck"
     TRIED = "tried"
+    REVALUED = "revalued"
 
 
 class Level(StrEnum):
@@ -67,6 +70,8 @@ class Level(StrEnum):
     WAITING = "waiting"
     LONGEST_WAIT = "longest_wait_seconds"
     STUCK_BINS = "stuck_bins"
+    DIRTY_BINS = "dirty_bins"
+    LONGEST_DIRTY = "longest_dirty_seconds"
     PARKED = "parked"
 
 
@@ -81,6 +86,7 @@ class Handled:
     `outputs` are published, and confirmed, before the inputs are acknowledged. `released` are the keys of outputs that
     also stand in the outbox, and leave it once they are confirmed. `then` is the next transaction, if there is more;
     `otherwise` says what to do in its place where it fails for good, so that one bad movement does not stop the others.
+    `more`: there is some of the service's chore to do, now or when the next messages have been worked on.
 
     The rest is for whoever watches: `counts` what became of the movements, `levels` what stands in the tables, and
     `oldest` when the first was accepted of all that this transaction posted or booked.
@@ -90,6 +96,7 @@ class Handled:
     released: Sequence[Key] = ()
     then: "Step | None" = None
     otherwise: "Callable[[Exception], Step] | None" = None
+    more: bool = False
     counts: Counts = field(default_factory=dict)
     levels: Mapping[Level, float] = field(default_factory=dict)
     oldest: datetime | None = None
@@ -119,7 +126,9 @@ class Service:
     `prefetch` is how many messages a worker holds; those between services are frames of many movements. Messages of
     more than `message_limit` bytes are parked: that is for the gate, what was accepted there is always taken. An input
     that cannot be worked on even alone is parked, unless the service has its own way to `give_up`. `replay` is the step
-    that runs when the service's queue vanished, with all that lay in it.
+    that runs when the service's queue vanished, with all that lay in it. `chore` makes a step that does a piece of
+    about the given size of what is long to do, and must not keep messages waiting. `asks_who_sent`: its inputs are told
+    the account that sent them. `administrators` are accounts that are believed when they send again for another one.
     """
 
     name: str
@@ -129,6 +138,9 @@ class Service:
     message_limit: int | None = None
     give_up: GiveUp | None = None
     replay: Step | None = None
+    chore: Callable[[int], Step] | None = None
+    asks_who_sent: bool = False
+    administrators: Collection[str] = ()
 
 
 def movement_reader(struct: type[Contract]) -> Callable[[Envelope], list[Input]]:

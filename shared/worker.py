@@ -22,15 +22,14 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine
 
 from shared.broker.interface import Broker, Consumer, Delivery, QueueVanished
-from shared.contracts.codec import Malformed
-from shared.contracts.envelope import read_envelope
-from shared.db import Contended, Taken, transaction
+from shared.db import IDLE_TIMEOUT_MS, Contended, Lost, Taken, transaction
 from shared.errors import Fatal, InvariantBroken, Retryable
 from shared.frames import bounded, frames
 from shared.logs import logger
 from shared.metrics import Meter, Metric, Metrics
 from shared.outbox import remove
 from shared.parked import Parked, park
+from shared.reading import known_kind, read_delivery, sent_by
 from shared.service import Handled, Input, Key, Output, Result, Service, Step
 from shared.settings import Settings
 
@@ -40,8 +39,25 @@ _Result = TypeVar("_Result")
 CONTENTIONS = 5
 """How often a set that met another worker is tried before it is halved."""
 
+TOO_LONG = IDLE_TIMEOUT_MS / 1000
+"""How many seconds a transaction took at least that the database ended because nothing was asked of it meanwhile."""
+
 PORTION_BYTES = 2 * 1024 * 1024
 """How much is worked on before it is acknowledged; a worker that is told to stop leaves what lies behind that."""
+
+CHORE_SIZE = 50
+"""How large the smallest piece of a chore is; the largest is 64 times as large."""
+
+CHORE_SECONDS = 0.015
+"""How long a piece of a chore should take, while messages are coming in."""
+
+CHORE_SECONDS_ALONE = 0.3
+"""How long it may take where none has come in for `CHORE_QUIET` seconds: each piece costs something beside its work."""
+
+CHORE_QUIET = 3.0
+
+CHORE_REST = 1.0
+"""While messages are coming in, a chore rests so many times as long as its last piece took: others need the machine."""
 
 _SHOWN = 1_000
 
@@ -76,6 +92,10 @@ class Worker:
         self._publisher = broker.publisher()
         self._consumer: Consumer | None = None
         self._sweep_at = time.monotonic()
+        self._chore_is_due = service.chore is not None
+        self._chore_size = CHORE_SIZE
+        self._busy_at = -CHORE_QUIET
+        self._chore_at = 0.0
 
     def run(self) -> None:
         """Work until told to stop; a set that was begun is finished first."""
@@ -123,16 +143,41 @@ class Worker:
         self._meter.tick()
         self._sweep()
         consumer = self._consumer or self._subscribe()
-        deliveries = consumer.drain(self._settings.set_size, timeout, self._settings.linger)
+        waits = min(timeout, max(self._chore_at - time.monotonic(), 0.0)) if self._chore_is_due else timeout
+        deliveries = consumer.drain(self._settings.set_size, waits, self._settings.linger)
         for portion in _by_suspicion(deliveries):
             if self._stop.is_set():
                 break
             with self._meter.timed(Metric.SET_TIME):
                 self._work(portion)
                 consumer.acknowledge(portion)
+        done = self._do_chore(busy=bool(deliveries))
         self._beat()
         self._meter.ready(True)
-        return len(deliveries)
+        return len(deliveries) + done
+
+    def _do_chore(self, *, busy: bool) -> int:
+        """Do a piece of the chore, if there is any; 1 if there is more. Messages do not wait long for it to end."""
+        began = time.monotonic()
+        if busy:
+            self._busy_at = began
+        if not self._chore_is_due or self._service.chore is None:
+            return 0
+        if began < self._chore_at:
+            return 1
+        self._chore_is_due = False
+        self._follow(self._service.chore(self._chore_size))
+        if not self._chore_is_due:
+            self._chore_size = CHORE_SIZE
+            return 0
+        took = time.monotonic() - began
+        self._meter.observe(Metric.CHORE_TIME, took)
+        alone = began - self._busy_at >= CHORE_QUIET
+        self._chore_at = 0.0 if alone else began + took * (1 + CHORE_REST)
+        allowed = CHORE_SECONDS_ALONE if alone else CHORE_SECONDS
+        pace = min(max(allowed / took, 0.5), 2.0)
+        self._chore_size = min(max(int(self._chore_size * pace), CHORE_SIZE), CHORE_SIZE * 64)
+        return 1
 
     def _subscribe(self) -> Consumer:
         self._broker.declare()
@@ -156,6 +201,7 @@ class Worker:
             return
         for sweep in self._service.sweeps:
             self._follow(sweep)
+        self._chore_is_due = self._service.chore is not None
         self._meter.add(Metric.SWEEPS)
         self._sweep_at = time.monotonic() + self._settings.sweep_every
 
@@ -164,10 +210,10 @@ class Worker:
         parked: list[Parked] = []
         kinds: Counter[str] = Counter()
         for delivery in deliveries:
-            readable, unreadable = _read(self._service, delivery)
+            readable, unreadable = read_delivery(self._service, delivery)
             inputs += readable
             parked += unreadable
-            kinds[_known_kind(self._service, readable, unreadable)] += 1
+            kinds[known_kind(self._service, readable, unreadable)] += 1
         for kind, count in kinds.items():
             self._meter.add(Metric.MESSAGES, kind, amount=count)
         for each in parked:
@@ -193,7 +239,7 @@ class Worker:
     def _worked_on(self, portion: _Portion, *, alone: bool) -> Handled | Exception:
         """What a portion came to, or why it cannot be worked on."""
         try:
-            return self._insist(self._commit_set, portion, alone=alone)
+            return self._insist(self._commit_set, portion, alone=alone, ends=True)
         except (Retryable, Fatal):
             raise
         except Exception as error:  # noqa: BLE001 - whatever one input does, its neighbours go on
@@ -223,7 +269,8 @@ class Worker:
         reason = "invariant_broken" if isinstance(error, InvariantBroken) else "unprocessable"
         kind, source, name = spoiled.kind, spoiled.source, spoiled.id
         self._log.error(reason, kind=kind, source=source, id=name, trace=spoiled.trace, exc_info=error)
-        row = Parked(reason, f"{type(error).__name__}: {error}", spoiled.raw, kind, source, name)
+        told = f"{type(error).__name__}: {error}"
+        row = Parked(reason, told, spoiled.raw, kind, source, name, sent_by(spoiled.user))
         aside = [] if self._is_put_aside(spoiled, error, reason) else [row]
         self._insist(self._commit, partial(self._park, [*portion.parked, *aside]))
 
@@ -276,6 +323,7 @@ class Worker:
         with transaction(self._engine) as connection:
             handled = step(connection)
         self._meter.committed(handled)
+        self._chore_is_due = self._chore_is_due or handled.more
         return handled
 
     def _publish(self, outputs: Sequence[Output]) -> None:
@@ -287,15 +335,19 @@ class Worker:
         with transaction(self._engine) as connection:
             remove(connection, self._service.name, keys)
 
-    def _insist(self, action: Callable[[_Given], _Result], given: _Given, *, alone: bool = False) -> _Result:
+    def _insist(
+        self, action: Callable[[_Given], _Result], given: _Given, *, alone: bool = False, ends: bool = False
+    ) -> _Result:
         """Do it until it succeeds, keeping the heartbeat, while a server is away or other workers are in the way.
 
         Those are let by a few times, then InvariantBroken; an input that stands `alone` waits for them for ever, except
-        for a key that is taken each time.
+        for a key that is taken each time. What `ends` is given up as well where its transaction was lost each time, and
+        after so long that the database ended it for idleness: between its statements the work itself takes that long.
         """
         pause = self._settings.pause
-        met = 0
+        met = slow = 0
         while True:
+            began = time.monotonic()
             try:
                 return action(given)
             except Contended as error:
@@ -304,6 +356,9 @@ class Worker:
                     raise InvariantBroken("other transactions stood in the way each time", **error.facts) from error
                 self._wait(error, min(0.02 * met, self._settings.longest_pause))
             except Retryable as error:
+                slow += ends and isinstance(error, Lost) and time.monotonic() - began > TOO_LONG
+                if slow >= CONTENTIONS:
+                    raise InvariantBroken("the work takes longer than a transaction may", **error.facts) from error
                 self._engine.dispose()
                 self._wait(error, pause)
                 pause = min(pause * 2, self._settings.longest_pause)
@@ -319,37 +374,6 @@ class Worker:
             self._meter.ready(False)
         if self._stop.wait(pause * random.uniform(0.5, 1.5)):
             raise error
-
-
-def _read(service: Service, delivery: Delivery) -> tuple[list[Input], list[Parked]]:
-    """What can be worked on of a message, and what of it is to be parked."""
-    about = {"routing_key": delivery.routing_key, **{name: str(value) for name, value in delivery.headers.items()}}
-    size, limit = len(delivery.body), service.message_limit
-    if limit is not None and size > limit:
-        too_large = f"{size} bytes, {limit} at most; the beginning is kept"
-        return [], [Parked("message_too_large", too_large, delivery.body[:_SHOWN], headers=about)]
-    try:
-        envelope = read_envelope(delivery.body)
-    except Malformed as error:
-        return [], [Parked("malformed", str(error), delivery.body, headers=about)]
-    names = {"kind": envelope.type, "source": envelope.source, "id": envelope.id}
-    handler = service.handlers.get(envelope.type)
-    if handler is None:
-        error_text = f"{service.name} takes no {envelope.type}"
-        return [], [Parked("unknown_type", error_text, delivery.body, headers=about, **names)]
-    try:
-        inputs = handler.read(envelope)
-    except Malformed as error:
-        return [], [Parked("malformed", str(error), delivery.body, headers=about, **names)]
-    bad = [each for each in inputs if isinstance(each.value, Malformed)]
-    parked = [Parked("malformed", str(each.value), each.raw, each.kind, each.source, each.id, about) for each in bad]
-    return [each for each in inputs if not isinstance(each.value, Malformed)], parked
-
-
-def _known_kind(service: Service, inputs: Sequence[Input], parked: Sequence[Parked]) -> str:
-    """A message's type; "unknown" where the service takes none of that name, for anybody may send any name."""
-    kind = inputs[0].kind if inputs else parked[0].kind if parked else None
-    return kind if kind is not None and kind in service.handlers else "unknown"
 
 
 def _by_reason(parked: Sequence[Parked]) -> Counter[tuple[Result, str]]:

@@ -16,14 +16,15 @@ from typing import Any, Literal
 from sqlalchemy import Engine
 
 from services.ledger.decide.posting import State, batches_of, post, stamps_of
-from services.ledger.decide.state import landed_layers_of, originals_of
+from services.ledger.decide.state import landed_on_by, originals_of
 from services.ledger.decide.valuation import Stock
 from services.ledger.handlers import post_allocated
+from services.ledger.handlers.revaluing import revalue_next
 from shared.contracts.codec import write
 from shared.contracts.movement import AllocatedCost, BinStamp, Leg, MovementAllocated
 from shared.contracts.registry import MOVEMENT_ALLOCATED
 from shared.contracts.stock import MovementPosted
-from shared.db import query, transaction
+from shared.db import columns, query, run, transaction
 from shared.identity import derived_id
 from shared.outbox import remove
 from shared.purposes import Method, Role, Tracking
@@ -33,6 +34,7 @@ from shared.service import Handled, Input, Output, Step
 COMPANY = "shop"
 PATIENCE = 10.0
 SOURCE = "till"
+NEVER = datetime.min.replace(tzinfo=UTC)
 MORNING = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ACCOUNTS: dict[Role, str] = {role: role.value for role in Role if role is not Role.STOCK}
 Number = str | int | Decimal
@@ -172,8 +174,16 @@ def empty_ledger(movements: Iterable[MovementAllocated]) -> State:
         {key: Stock() for key in bins},
         {key: Stock() for key in batches},
         dict.fromkeys(entry for each in known for entry in originals_of(each)),
-        {key: [] for each in known for key, _ in landed_layers_of(each)},
+        {key: [] for each in known for key, _ in landed_on_by(each)},
     )
+
+
+def stored_ledger(movements: Iterable[MovementAllocated]) -> State:
+    """The same as it is read from the tables: with what is known there of the time of each bin."""
+    state = empty_ledger(movements)
+    for key in state.bins:
+        state.latest[key], state.revaluations[key], state.pieces[key] = NEVER, 0, 0
+    return state
 
 
 def posted(movements: Sequence[MovementAllocated]) -> list[MovementPosted]:
@@ -210,6 +220,35 @@ def deliver(engine: Engine, *movements: MovementAllocated) -> list[Output]:
     return carry_out(engine, "ledger", posting(*movements))
 
 
+_KEEP = """
+INSERT INTO receiving.movement (source, id, digest, company, purpose, recorded_at, effective_at, allocated, outcome)
+SELECT source, id, '', company, purpose, recorded_at, effective_at, allocated, ''
+FROM unnest(cast(:source AS text[]), cast(:id AS text[]), cast(:company AS text[]), cast(:purpose AS text[]),
+    cast(:recorded_at AS timestamptz[]), cast(:effective_at AS timestamptz[]), cast(:allocated AS bytea[]))
+    AS given (source, id, company, purpose, recorded_at, effective_at, allocated)
+ON CONFLICT (source, id) DO NOTHING
+"""
+
+
+def keep_allocated(engine: Engine, movements: Sequence[MovementAllocated]) -> None:
+    """Let receiving have allocated movements: the ledger looks them up when it values something anew."""
+    rows = [
+        (each.source, each.id, each.company, each.purpose, each.recorded_at, each.effective_at, write(each))
+        for each in movements
+    ]
+    names = "source id company purpose recorded_at effective_at allocated"
+    with transaction(engine) as connection:
+        run(connection, _KEEP, **columns(rows, names))
+
+
+def revalue_all(engine: Engine, size: int = 50) -> list[Output]:
+    """Have the ledger value anew, in pieces of about this size, until nothing is left to; what was published."""
+    published: list[Output] = []
+    while rows(engine, "SELECT FROM ledger.dirty WHERE not_before <= now() LIMIT 1"):
+        published += carry_out(engine, "ledger", revalue_next(size))
+    return published
+
+
 def follow(engine: Engine, handled: Handled) -> list[Output]:
     """Publish what a committed step left to publish, and carry out what follows."""
     return [*handled.outputs, *(carry_out(engine, "ledger", handled.then) if handled.then else [])]
@@ -217,7 +256,7 @@ def follow(engine: Engine, handled: Handled) -> list[Output]:
 
 def told(movements: Sequence[MovementAllocated]) -> dict[str, bytes]:
     """The messages that the ledger must send of movements, in whatever order they come, by id."""
-    return {each.id: write(each) for each in posted(movements)}
+    return {each.movement.id: write(each.posted) for each in post(movements, stored_ledger(movements)).applied}
 
 
 def names(outputs: Sequence[Output]) -> list[str]:

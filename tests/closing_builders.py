@@ -89,10 +89,11 @@ def handed_on(outputs: Iterable[Output]) -> list[Output]:
     return [each for each in outputs if each.kind in (PERIOD_CLOSING, PERIOD_REOPENING)]
 
 
-def hearing(output: Output) -> Step:
-    """The step in which accounting works on one message."""
-    handler = HANDLERS[output.kind]
-    event = write_event(output.kind, "services", "E1", frame([output.body]))
+def hearing(*outputs: Output) -> Step:
+    """The step in which accounting works on one message, or on several of one type."""
+    kind = outputs[0].kind
+    handler = HANDLERS[kind]
+    event = write_event(kind, "services", "E1", frame([each.body for each in outputs]))
     inputs: list[Input] = handler.read(read_envelope(event))
     return lambda connection: handler.work(inputs, connection)
 

@@ -14,10 +14,13 @@ import msgspec
 from sqlalchemy import Engine
 
 from services.receiving import handlers
-from services.receiving.decide.allocation import Accepted, Rejected, allocate
+from services.receiving.decide.allocation import Accepted, Rejected, allocate, allocate_aside
+from services.receiving.decide.cancelling import CANCELLATION, cancel, original_to_undo
 from services.receiving.decide.case import Limits, Request
 from services.receiving.decide.originals import legs_with_entries
+from services.receiving.decide.past import Aside
 from services.receiving.decide.stock import Company, Item, Stock, Warehouse
+from services.receiving.decide.undoing import Traces
 from shared.contracts.codec import decoder, digest, read
 from shared.contracts.envelope import read_envelope, write_event
 from shared.contracts.movement import Leg, MovementAllocated, MovementRequested, Reference, RequestedLine
@@ -35,6 +38,8 @@ from shared.purposes import BatchState, Method, Pick, Tracking
 from shared.quantities import Money, Quantity, Rate, plain
 from shared.service import Handled, Input, Output, Step
 from tests.builders import COMPANY, MORNING, SOURCE, Number
+from tests.timeline_builders import Timeline
+from tests.undoing_builders import traces_of
 
 EVENING = datetime(2026, 3, 2, 18, tzinfo=UTC)
 WAREHOUSES = {"north": "store", "south": "store", "on-the-way": "transit", "quarantine": "quarantine"}
@@ -112,6 +117,8 @@ class Shop:
         )
         self.limits = limits or Limits()
         self.now = EVENING
+        self.timeline = Timeline()
+        self.log: list[Accepted] = []
         self._ids = count(1)
 
     def ask(
@@ -121,7 +128,30 @@ class Shop:
         number = next(self._ids)
         moment = at or MORNING + timedelta(seconds=number)
         asked = movement(purpose, *lines, at=moment, **{"id": f"M{number}", **fields})
-        return allocate([request(asked)], self.stock, self.now, self.limits)[0]
+        return self.judge(request(asked))
+
+    def judge(self, asked: Request) -> Accepted | Rejected:
+        """Judge one request; what is set aside by what was there at its moment and from then on."""
+        judged = self.judge_first(asked)
+        if not isinstance(judged, Aside):
+            return judged
+        if asked.movement is not None and asked.movement.purpose == CANCELLATION:
+            original = original_to_undo(asked.source, asked.movement, self.stock)
+            traces = Traces() if original is None else traces_of(original, self.log, self.timeline, self.stock)
+            return self._note(cancel(asked, traces, self.stock, self.now))
+        past = self.timeline.outlooks(judged.places, judged.at)
+        return self._note(allocate_aside(judged, past, self.stock, self.now, self.limits))
+
+    def judge_first(self, asked: Request) -> Accepted | Rejected | Aside:
+        """Judge one request, if it is not set aside."""
+        (judged,) = allocate([asked], self.stock, self.now, self.limits)
+        return judged if isinstance(judged, Aside) else self._note(judged)
+
+    def _note(self, judged: Accepted | Rejected) -> Accepted | Rejected:
+        if isinstance(judged, Accepted) and judged.allocated.trial is None:
+            self.timeline.note(judged, judged.undone)
+            self.log.append(judged)
+        return judged
 
     def accepted(self, purpose: str, *lines: RequestedLine, **fields: Any) -> Accepted:
         """Judge a movement that nothing speaks against."""
@@ -142,6 +172,14 @@ class Shop:
         """Hold, recall or release a batch."""
         key = (self.company.company, what, batch)
         self.stock.batches[key] = self.stock.batches[key]._replace(state=state)
+
+
+def decided(requests: Sequence[Request], stock: Stock, now: datetime = EVENING) -> list[Accepted | Rejected]:
+    """Movements judged together, none of which is set aside."""
+    judged = allocate(requests, stock, now, Limits())
+    told = [each for each in judged if not isinstance(each, Aside)]
+    assert len(told) == len(requests), "set aside"
+    return told
 
 
 def reasons(judged: Accepted | Rejected) -> list[tuple[str, int | None]]:
@@ -331,21 +369,21 @@ def assert_sound(engine: Engine) -> None:
     assert rows(engine, _BINS_UNLIKE_BATCHES) == []
     assert rows(engine, _STAYS_UNLIKE_SERIALS) == []
     assert rows(engine, _OVERLAPPING_STAYS) == []
-    stamps: dict[tuple[str, str], list[int]] = {}
+    stamps: dict[tuple[str, str, str], list[int]] = {}
     entries: dict[str, Leg] = {}
     for (body,) in rows(engine, "SELECT allocated FROM receiving.movement WHERE allocated IS NOT NULL"):
         allocated: MovementAllocated = read(_DECODERS[MOVEMENT_ALLOCATED], bytes(body))
         entries.update(legs_with_entries(allocated))
         for each in allocated.stamps:
-            stamps.setdefault((each.item, each.warehouse), []).append(each.stamp)
+            stamps.setdefault((allocated.company, each.item, each.warehouse), []).append(each.stamp)
     for entry, quantity, numbers in rows(
         engine, "SELECT cast(entry AS text), quantity, serials FROM receiving.returned"
     ):
         assert quantity <= abs(entries[entry].quantity)
         assert set(numbers) <= set(entries[entry].serials)
-    last = rows(engine, "SELECT item, warehouse, last_stamp FROM receiving.bin WHERE last_stamp > 0")
+    last = rows(engine, "SELECT company, item, warehouse, last_stamp FROM receiving.bin WHERE last_stamp > 0")
     assert {key: sorted(found) for key, found in stamps.items()} == {
-        (item, warehouse): list(range(1, stamp + 1)) for item, warehouse, stamp in last
+        (company, item, warehouse): list(range(1, stamp + 1)) for company, item, warehouse, stamp in last
     }
 
 

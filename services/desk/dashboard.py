@@ -24,7 +24,7 @@ _OURS = '{service=~"$service"}'
 _WINDOW = "[$__rate_interval]"
 _QUANTILES = (0.5, 0.95, 0.99)
 # From here on a number of the first row is red.
-_RED_FROM = {Metric.STUCK_BINS: 1, Metric.PARKED: 1, Metric.LONGEST_WAIT: 300}
+_RED_FROM = {Metric.STUCK_BINS: 1, Metric.PARKED: 1, Metric.LONGEST_WAIT: 300, Metric.LONGEST_DIRTY: 300}
 _PROCESS = (
     ("Memory", "bytes", "process_resident_memory_bytes"),
     ("Processor seconds per second", "short", f"rate(process_cpu_seconds_total{_WINDOW})"),

@@ -18,10 +18,10 @@ from shared.broker.topology import INTAKE, partition
 from shared.contracts.codec import Code, Contract, Malformed, SourceName, decoder, read, write
 from shared.contracts.envelope import raw_movements, read_envelope, write_event
 from shared.contracts.movement import MESSAGE_LIMIT, MOVEMENTS_LIMIT
-from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED, STRUCTS
+from shared.contracts.registry import MOVEMENT_REQUESTED, NAMED_BY_EVENT, STRUCTS
 from shared.service import Key
 
-TYPES = (*MASTERS, MOVEMENT_REQUESTED)
+TYPES = (*NAMED_BY_EVENT, MOVEMENT_REQUESTED)
 """What an upstream may send."""
 
 

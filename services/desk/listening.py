@@ -11,17 +11,25 @@ from typing import Any
 from shared.broker import Broker, Consumer, Delivery, QueueVanished
 from shared.contracts.codec import decoder, read
 from shared.contracts.envelope import raw_movements, read_envelope
+from shared.contracts.manifest import SourceReconciled
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
-from shared.contracts.registry import OUTCOME_ACCEPTED, OUTCOME_REJECTED, OUTCOME_TRIED, STRUCTS, Exchange
+from shared.contracts.registry import (
+    OUTCOME_ACCEPTED,
+    OUTCOME_RECONCILED,
+    OUTCOME_REJECTED,
+    OUTCOME_TRIED,
+    STRUCTS,
+    Exchange,
+)
 from shared.contracts.trial import OutcomeTried
 from shared.errors import Retryable
 
-Outcome = OutcomeAccepted | OutcomeRejected | OutcomeTried
+Outcome = OutcomeAccepted | OutcomeRejected | OutcomeTried | SourceReconciled
 
 _AT_ONCE = 500
 _PAUSE = 0.5  # seconds before a lost connection is made again
 _READERS: Mapping[str, Any] = {
-    kind: decoder(STRUCTS[kind]) for kind in (OUTCOME_ACCEPTED, OUTCOME_REJECTED, OUTCOME_TRIED)
+    kind: decoder(STRUCTS[kind]) for kind in (OUTCOME_ACCEPTED, OUTCOME_REJECTED, OUTCOME_TRIED, OUTCOME_RECONCILED)
 }
 
 

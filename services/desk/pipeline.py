@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from services.accounting import handlers as accounting
 from services.desk.events import Event
 from services.desk.sending import send
-from services.desk.store import unfinished
+from services.desk.store import is_revaluing, unfinished
 from services.ledger import handlers as ledger
 from services.receiving import handlers as receiving
 from services.receiving.decide.case import Limits
@@ -53,7 +53,8 @@ class Pipeline:
         self.broker: Broker = connect(broker_url)
         self._embedded = broker_url is None
         self._publisher = self.broker.publisher()
-        services = (receiving.service(clock, limits), ledger.service(), accounting.service())
+        gate = receiving.service(clock, limits, settings.administrators)
+        services = (gate, ledger.service(), accounting.service())
         self._workers = [Worker(service, self.broker, self.engine, settings) for service in services]
         self._published: list[Key] = []
 
@@ -85,14 +86,15 @@ class Pipeline:
     def settle(self, timeout: float = 60.0) -> None:
         """Work until nothing is left to do. StockbookError after `timeout` seconds without getting there.
 
-        With the broker inside the process that is when a round finds no message. Over RabbitMQ others may take part,
-        so it is when all that was published here has been refused, parked or booked.
+        With the broker inside the process that is when a round finds nothing to do. Over RabbitMQ others may take part,
+        so it is when all that was published here has been refused, parked or booked, and nothing is valued anew.
         """
         deadline = time.monotonic() + timeout
         while not self._is_settled():
             if time.monotonic() > deadline:
-                open_ends = self._open_ends()
-                raise StockbookError("the services did not come to rest", left=len(open_ends), first=open_ends[:3])
+                open_ends, revaluing = self._open_ends()
+                facts = {"left": len(open_ends), "first": open_ends[:3], "revaluing": revaluing}
+                raise StockbookError("the services did not come to rest", **facts)
         self._published.clear()
 
     def _is_settled(self) -> bool:
@@ -102,8 +104,9 @@ class Pipeline:
         except Retryable:
             time.sleep(_SHORT)  # a lost connection: what was taken through it comes again
             return False
-        return self._embedded or not self._open_ends()
+        return self._embedded or not any(self._open_ends())
 
-    def _open_ends(self) -> list[Key]:
+    def _open_ends(self) -> tuple[list[Key], bool]:
+        """What was published here and is not finished; and whether something is still to be valued anew."""
         with transaction(self.engine) as connection:
-            return unfinished(connection, self._published)
+            return unfinished(connection, self._published), is_revaluing(connection)

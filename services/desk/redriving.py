@@ -17,10 +17,11 @@ from shared.broker import Message, Publisher
 from shared.broker.topology import INTAKE, INTAKE_TYPES, RECEIVING, WORK
 from shared.contracts.codec import Contract, Malformed, decoder, read
 from shared.contracts.envelope import frame, raw_movements, read_envelope, write_event
-from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED, STRUCTS
+from shared.contracts.registry import MOVEMENT_REQUESTED, NAMED_BY_EVENT, STRUCTS
 from shared.db import transaction
 from shared.errors import Retryable, StockbookError
 from shared.parked import TOO_LARGE, Choice, Kept, Parked, remove_parked, take_parked
+from shared.reading import SENT_BY, USER
 
 PORTION = 100
 _WHOLE = (TOO_LARGE, "unknown_type")
@@ -83,6 +84,7 @@ def message_of(service: str, kept: Kept) -> Message:
     body = parked.body if is_whole(parked) else wrapped(parked, kept.number.hex)
     headers = {name: text for name, text in parked.headers.items() if not _is_the_brokers(name)}
     if service == RECEIVING:
+        headers[SENT_BY] = parked.headers.get(USER, "")  # it goes out under our name, and is judged as what it was
         return Message(INTAKE, intake_key(parked), body, kept.number.hex, headers=headers)
     return Message(WORK, service, body, kept.number.hex, mandatory=True, headers=headers)
 
@@ -98,7 +100,7 @@ def is_whole(parked: Parked) -> bool:
 def wrapped(parked: Parked, event_id: str) -> bytes:
     """An event around a single movement or definition. A definition's name is that of its event."""
     kind, source = parked.kind or "", parked.source or ""
-    if kind in MASTERS:
+    if kind in NAMED_BY_EVENT:
         return write_event(kind, source, parked.id or event_id, msgspec.Raw(parked.body))
     return write_event(kind, source, event_id, frame([parked.body]))
 
@@ -126,13 +128,13 @@ def check_body(parked: Parked, body: bytes) -> None:
 def _check_event(body: bytes) -> None:
     envelope = read_envelope(body)
     reader = _reader(envelope.type)
-    for raw in [envelope.data] if envelope.type in MASTERS else raw_movements(envelope.data):
+    for raw in [envelope.data] if envelope.type in NAMED_BY_EVENT else raw_movements(envelope.data):
         read(reader, raw)
 
 
 def _check_part(parked: Parked, body: bytes) -> None:
     value = read(_reader(parked.kind), body)
-    if parked.kind not in MASTERS and parked.id is not None and getattr(value, "id", None) != parked.id:
+    if parked.kind not in NAMED_BY_EVENT and parked.id is not None and getattr(value, "id", None) != parked.id:
         raise Malformed(f"it is another movement; the parked one has the id {parked.id!r}")
 
 
@@ -153,5 +155,5 @@ def _kind_of(parked: Parked) -> str | None:
 
 
 def _is_the_brokers(header: str) -> bool:
-    """What the broker itself wrote, such as how often a message was delivered."""
-    return header == "routing_key" or header.startswith("x-")
+    """What the broker itself said, such as who sent a message, or how often it was delivered."""
+    return header in ("routing_key", USER) or header.startswith("x-")

@@ -4,5 +4,6 @@ import sys
 
 from services.receiving.handlers import service
 from shared.process import serve_from_environment
+from shared.settings import Settings
 
-sys.exit(serve_from_environment(service()))
+sys.exit(serve_from_environment(service(administrators=Settings.from_environment().administrators)))

@@ -6,8 +6,9 @@ alike as far as one process can.
 
 from collections.abc import Sequence
 
-from shared.broker.connection import HEARTBEAT, Link, declare, open_link
+from shared.broker.connection import HEARTBEAT, Forbidden, Link, open_link
 from shared.broker.consuming import RENEW_AFTER, RabbitConsumer
+from shared.broker.declaring import complete, declare
 from shared.broker.embedded import EmbeddedBroker
 from shared.broker.interface import (
     Broker,
@@ -80,12 +81,20 @@ class RabbitBroker:
         self._heartbeat = heartbeat
         self._confirm_timeout = confirm_timeout
         self._renew_after = renew_after
+        self._may_declare = True
 
     def declare(self) -> None:
-        """See `interface.Broker`."""
-        link = self._link()
-        declare(link, TOPOLOGY)
-        link.close()
+        """See `interface.Broker`. An account that may not make all of it makes what it may, once that is missing."""
+        if self._may_declare:
+            link = self._link()
+            try:
+                declare(link, TOPOLOGY)
+            except Forbidden:
+                self._may_declare = False  # asked once: the broker notes each refusal in its log
+            else:
+                link.close()
+                return
+        complete(self._link, TOPOLOGY)
 
     def consumer(self, queue: str, prefetch: int) -> Consumer:
         """See `interface.Broker`."""

@@ -7,21 +7,23 @@ ever repaired on it: a late confirm or an old delivery tag would be credited to 
 import math
 import select
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import amqp
 from amqp.method_framing import frame_handler
 from kombu.connection import Connection
 
 from shared.broker.interface import BrokerUnavailable, QueueVanished
-from shared.broker.topology import Topology
+from shared.broker.tls import is_lasting, split_tls
 from shared.errors import Fatal, Retryable
 
-HEARTBEAT = 30  # seconds; kombu's own default is none
+# Seconds; kombu's own default is none. After two to three of them without a word the broker gives a connection up, and
+# what it holds to another worker: so what lies in a black hole is worked on within a minute.
+HEARTBEAT = 12
 FORBIDDEN = frozenset({403})
 FORBIDDEN_OR_DIFFERENT = frozenset({403, 406})
 _NO_SUCH_ACCOUNT_OR_VHOST = frozenset({403, 530})
@@ -39,11 +41,16 @@ _TRANSPORT = {
 }
 
 
+class Forbidden(Fatal):
+    """The account lacks a right."""
+
+
 class Link:
     """An open connection and its channel. For one thread; after the first error it is abandoned."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, user: str | None = None) -> None:
         self._connection = connection
+        self.named = {"user_id": user} if user else {}  # what is published here says so, and the broker checks it
         self._socket = connection.sock
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
@@ -119,19 +126,6 @@ def open_link(urls: Sequence[str], heartbeat: int = HEARTBEAT) -> Link:
     raise BrokerUnavailable("no broker answers", tried=[str(failure) for failure in failures])
 
 
-def declare(link: Link, topology: Topology) -> None:
-    """Make everything in `topology`, or see that it stands. Raises `Fatal` where it stands otherwise."""
-    with link.talking(FORBIDDEN_OR_DIFFERENT):
-        for exchange in topology.exchanges:
-            link.channel.exchange_declare(
-                exchange.name, exchange.kind, durable=True, auto_delete=False, arguments=dict(exchange.arguments)
-            )
-        for queue in topology.queues:
-            link.channel.queue_declare(queue.name, durable=True, auto_delete=False, arguments=dict(queue.arguments))
-        for binding in topology.bindings:
-            link.channel.queue_bind(binding.queue, binding.exchange, binding.key)
-
-
 @contextmanager
 def meaningful_errors(fatal: frozenset[int], **facts: object) -> Iterator[None]:
     """Raise the client library's errors as ours, with the broker's own words in the facts."""
@@ -141,22 +135,29 @@ def meaningful_errors(fatal: frozenset[int], **facts: object) -> Iterator[None]:
         code = getattr(error, "reply_code", None)
         words = getattr(error, "reply_text", None) or str(error) or type(error).__name__
         if code in fatal:
-            raise Fatal("the broker refuses", reply=words, code=code, **facts) from error
+            refused = Forbidden if code in FORBIDDEN else Fatal
+            raise refused("the broker refuses", reply=words, code=code, **facts) from error
         if code in _QUEUE_TROUBLE and isinstance(error, amqp.ChannelError):
             raise QueueVanished("the broker closed the channel", reply=words, code=code, **facts) from error
         raise BrokerUnavailable("the broker cannot be reached", reply=words, **facts) from error
 
 
 def _open_one(url: str, heartbeat: int) -> Link:
+    address, tls = split_tls(url)
     client = Connection(
-        url,
+        address,
         heartbeat=heartbeat,
         connect_timeout=5,
-        ssl={"server_hostname": urlsplit(url).hostname} if url.startswith("amqps:") else False,
+        ssl=tls,
         transport_options={**_TRANSPORT, "frame_handler": _forgiving_frame_handler},
     )
     with meaningful_errors(_NO_SUCH_ACCOUNT_OR_VHOST, broker=client.host, vhost=client.virtual_host):
-        return Link(client.transport.establish_connection())
+        try:
+            return Link(client.transport.establish_connection(), client.userid)
+        except ssl.SSLError as error:
+            if is_lasting(error):
+                raise Fatal("no safe connection to the broker", broker=client.host, error=str(error)) from error
+            raise
 
 
 # What a stranger wrote around a message must not stop the consumer: the client library raises for text that is not

@@ -123,6 +123,7 @@ class RabbitConsumer:
             delivery_count=returned if isinstance(returned, int) else 0,  # a stranger may have set it to anything
             redelivered=about["redelivered"],
             tag=(self._number, about["delivery_tag"]),
+            user=message.properties.get("user_id"),
         )
 
     def _own(self, deliveries: Sequence[Delivery]) -> list[int]:

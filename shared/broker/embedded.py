@@ -33,6 +33,7 @@ class _Entry:
     """A message in a queue, and how often it was given back."""
 
     message: Message
+    user: str | None = None
     returned: int = 0
 
 
@@ -63,9 +64,9 @@ class EmbeddedBroker:
         with self.changed:
             return _EmbeddedConsumer(self, queue, self._known(queue), prefetch)
 
-    def publisher(self) -> Publisher:
-        """See `interface.Broker`."""
-        return _EmbeddedPublisher(self)
+    def publisher(self, user: str | None = None) -> Publisher:
+        """See `interface.Broker`. Nobody logs in here: `user` is taken for the account that does."""
+        return _EmbeddedPublisher(self, user)
 
     def depth(self, queue: str) -> int:
         """See `interface.Broker`."""
@@ -96,19 +97,19 @@ class EmbeddedBroker:
         if self._closed:
             raise BrokerUnavailable("the broker in this process is closed")
 
-    def put(self, message: Message) -> bool:
+    def put(self, message: Message, user: str | None = None) -> bool:
         """Put `message` into every queue that takes it; whether one did. Raises `Unroutable` without its exchange."""
         exchange = self._exchanges.get(message.exchange)
         if exchange is None:
             raise Unroutable("an exchange is missing", exchange=message.exchange)
         queues = self._route(exchange, message.routing_key)
         for name in queues:
-            self._queues[name].append(_Entry(message))
+            self._queues[name].append(_Entry(message, user))
         return bool(queues)
 
     def give_back(self, queue: _Ready, entries: Sequence[_Entry]) -> None:
         """Put `entries` in front again, in their order."""
-        queue.extendleft(_Entry(entry.message, entry.returned + 1) for entry in reversed(entries))
+        queue.extendleft(_Entry(entry.message, entry.user, entry.returned + 1) for entry in reversed(entries))
         self.changed.notify_all()
 
     def forget(self, name: str) -> None:
@@ -134,8 +135,9 @@ class EmbeddedBroker:
 class _EmbeddedPublisher:
     """See `interface.Publisher`: a message that was put into its queues is confirmed."""
 
-    def __init__(self, broker: EmbeddedBroker) -> None:
+    def __init__(self, broker: EmbeddedBroker, user: str | None) -> None:
         self._broker = broker
+        self._user = user
 
     def publish(self, messages: Sequence[Message]) -> None:
         try:
@@ -153,7 +155,7 @@ class _EmbeddedPublisher:
     def _publish(self, messages: Sequence[Message]) -> None:
         with self._broker.changed:
             self._broker.check_open()
-            returned = [message for message in messages if not self._broker.put(message) and message.mandatory]
+            returned = [each for each in messages if not self._broker.put(each, self._user) and each.mandatory]
             self._broker.changed.notify_all()
         if returned:
             raise unroutable(returned)
@@ -228,6 +230,7 @@ class _EmbeddedConsumer:
             delivery_count=entry.returned,
             redelivered=entry.returned > 0,
             tag=(self, number),
+            user=entry.user,
         )
 
     def _withdraw(self, deliveries: Sequence[Delivery]) -> list[_Entry]:

@@ -53,7 +53,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message as it came. `delivery_count` is how often it was given back before; `tag` means nothing to callers."""
+    """A message as it came. `delivery_count` is how often it was given back before; `tag` means nothing to callers.
+
+    `user` is the account that published it: the broker has compared it with the one that logged in. None: not told.
+    """
 
     body: bytes
     routing_key: str
@@ -61,6 +64,7 @@ class Delivery:
     delivery_count: int
     redelivered: bool
     tag: Any
+    user: str | None = None
 
 
 def unroutable(returned: Sequence[Message]) -> Unroutable:

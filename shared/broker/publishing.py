@@ -124,6 +124,7 @@ class _ConfirmingChannel:
                 delivery_mode=_PERSISTENT,
                 content_type=CONTENT_TYPE,
                 message_id=message.message_id,
+                **self.link.named,
                 application_headers=dict(message.headers),
             ),
             exchange=message.exchange,

@@ -37,6 +37,7 @@ INTAKE_TYPES = (
     "batch.released.v1",
     "period.closed.v1",
     "period.reopened.v1",
+    "source.manifest.v1",
 )
 """The types that receiving takes; a further type is a further line here."""
 

@@ -14,17 +14,22 @@ import msgspec
 from shared.quantities import Money, Quantity, Rate, plain
 
 TEXT_LIMIT = 1_000
+FEW = 100
+"""As many members has at most what is a list or a map beside the lines: all lines are looked at for each."""
 
 Text = Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=140)]
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 SourceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
+Attributes = Annotated[dict[Code, Text], msgspec.Meta(max_length=FEW)]
+"""Whatever else is worth keeping, by name."""
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 _NUMBERS = (Quantity, Rate, Money)
 # Behind an even number of backslashes: otherwise the last of them is itself meant, and u0000 are five letters.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _Decoded = TypeVar("_Decoded")
+_Contract = TypeVar("_Contract", bound="Contract")
 
 
 class Malformed(Exception):  # noqa: N818 - what the message is
@@ -54,6 +59,11 @@ def read_outline(reader: msgspec.json.Decoder[_Decoded], body: bytes | msgspec.R
         return reader.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(_shortened(str(error))) from None
+
+
+def changed(value: _Contract, **fields: Any) -> _Contract:
+    """The same struct with other values in these fields."""
+    return msgspec.structs.replace(value, **fields)
 
 
 def write(value: Any) -> bytes:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.contracts.codec import Code, Contract, Malformed, SourceName, decoder, read_outline, write
+from shared.contracts.codec import Code, Contract, Malformed, SourceName, Text, decoder, read_outline, write
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -23,9 +23,9 @@ class Envelope(Contract, frozen=True, kw_only=True):
     source: SourceName
     type: Code
     time: datetime | None = None
-    subject: str | None = None
-    traceparent: str | None = None
-    datacontenttype: str | None = None
+    subject: Text | None = None
+    traceparent: Text | None = None
+    datacontenttype: Text | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
 

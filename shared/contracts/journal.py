@@ -1,4 +1,4 @@
-"""What accounting tells: a journal entry, as a set of transfers."""
+"""What accounting tells: a journal entry, as a set of transfers; and those that correct earlier ones."""
 
 from datetime import date
 
@@ -30,4 +30,19 @@ class JournalPosted(Contract, frozen=True, kw_only=True):
     posting_date: date
     document: Text | None = None
     transfers: list[JournalTransfer]
+    trace: str | None = None
+
+
+class JournalRevalued(Contract, frozen=True, kw_only=True):
+    """The journal entries of one piece of revaluation, one for each movement that it corrects.
+
+    `source` and `id` are those of the revaluation. Each of `entries` has source, id and purpose of the movement that it
+    corrects, and a name of its own.
+    """
+
+    source: SourceName
+    id: Identifier
+    company: Code
+    recorded_at: Time
+    entries: list[JournalPosted]
     trace: str | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from shared.contracts.codec import TEXT_LIMIT, Code, Contract, SourceName, Text
+from shared.contracts.codec import FEW, TEXT_LIMIT, Attributes, Code, Contract, SourceName, Text
 from shared.purposes import AccountKind, Method, Pick, Role, Tracking
 from shared.quantities import Quantity, Rate
 
@@ -62,12 +62,14 @@ class SourceDefined(Contract, frozen=True, kw_only=True):
     """An upstream system: whether it may be refused (`request`) or tells what has happened (`fact`).
 
     `mode` is `request` where it may be refused, `fact` where it tells what has happened: then it is never refused for
-    want of untracked goods. `patience` is how long (seconds) its movements may wait for what they need.
+    want of untracked goods. `patience` is how long (seconds) its movements may wait for what they need. `user` is the
+    account of the broker that alone may send what names this source; without one, whoever may publish at all.
     """
 
     source: SourceName
     mode: Literal["request", "fact"] = "request"
     patience: Seconds = 60
+    user: Code | None = None
 
 
 class ItemDefined(Contract, frozen=True, kw_only=True):
@@ -86,7 +88,7 @@ class ItemDefined(Contract, frozen=True, kw_only=True):
     item: Code
     name: Text = ""
     unit: Code = "pcs"
-    units: dict[Code, Quantity] = {}
+    units: Annotated[dict[Code, Quantity], msgspec.Meta(max_length=FEW)] = {}
     whole_units: bool = False
     tracking: Tracking = Tracking.NONE
     serial_series: Text | None = None
@@ -101,7 +103,7 @@ class ItemDefined(Contract, frozen=True, kw_only=True):
     reuse_serials: bool = True
     disabled: bool = False
     gtin: Text | None = None
-    attributes: dict[Code, Text] = {}
+    attributes: Attributes = {}
 
 
 class WarehouseDefined(Contract, frozen=True, kw_only=True):
@@ -133,7 +135,7 @@ class BatchDefined(Contract, frozen=True, kw_only=True):
     expires_on: date | None = None
     supplier: Text | None = None
     supplier_batch: Text | None = None
-    attributes: dict[Code, Text] = {}
+    attributes: Attributes = {}
 
 
 class SerialDefined(Contract, frozen=True, kw_only=True):
@@ -151,7 +153,7 @@ class SerialDefined(Contract, frozen=True, kw_only=True):
     supplier: Text | None = None
     warranty_until: date | None = None
     end_of_life: date | None = None
-    attributes: dict[Code, Text] = {}
+    attributes: Attributes = {}
 
 
 class BatchHeld(Contract, frozen=True, kw_only=True):

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from shared.contracts.codec import Code, Contract, Identifier, SourceName, Text, Time
+from shared.contracts.codec import FEW, Attributes, Code, Contract, Identifier, SourceName, Text, Time
+from shared.contracts.manifest import Number
 from shared.contracts.outcome import OutcomeAccepted
 from shared.purposes import Method, Role, Tracking
 from shared.quantities import Money, Quantity, Rate
@@ -56,7 +57,7 @@ class TicketMoney(Contract, frozen=True, kw_only=True):
     left out, the customer owes that sum, or is owed it. `rounding` is given away where positive.
     """
 
-    tenders: list[Tender] = []
+    tenders: Annotated[list[Tender], msgspec.Meta(max_length=FEW)] = []
     rounding: Money | None = None
 
 
@@ -108,28 +109,31 @@ class RequestedLine(Contract, frozen=True, kw_only=True):
     manufactured_on: date | None = None
     expires_on: date | None = None
     supplier_batch: Text | None = None
-    attributes: dict[Code, Text] = {}
+    attributes: Attributes = {}
     against_line: int | None = None
     scrap: bool = False
     share: Quantity | None = None
     price: Rate | None = None
     net: Money | None = None
-    tax: list[Tax] = []
+    tax: Annotated[list[Tax], msgspec.Meta(max_length=FEW)] = []
     account: Code | None = None
 
 
 class MovementRequested(Contract, frozen=True, kw_only=True):
     """One business document. `id` and the source of its event name it for ever.
 
-    `company` is by default that of its warehouses, or of the movement that it names. `posting_at` is when it happened.
-    `against` is the movement that this one returns, revalues or cancels. `opening` marks a count with which the books
-    begin, of untracked items. `difference_account` is booked instead of the purpose's own account for the side that is
-    not stock. `dry_run` tries the movement without effect: the answer is `outcome.tried`, or `outcome.rejected`.
-    `additional_costs` are added to the value of what comes in. `money` is how a sale was paid, or what was paid back.
-    `lines` are what moves; only a landed cost can do without any.
+    `number` is its number in the source's own sequence, where that keeps one: so it can be told what did not arrive.
+    `company` is by default that of its warehouses, or of the movement that it names. `posting_at` is when it happened;
+    a cancellation takes effect when what it cancels did, whatever it says. `against` is the movement that this one
+    returns, revalues or cancels. `opening` marks a count with which the books begin, of untracked items.
+    `difference_account` is booked instead of the purpose's own account for the side that is not stock. `dry_run` tries
+    the movement without effect: the answer is `outcome.tried`, or `outcome.rejected`. `additional_costs` are added to
+    the value of what comes in. `money` is how a sale was paid, or what was paid back. `lines` are what moves; only a
+    landed cost can do without any, and a cancellation needs none.
     """
 
     id: Identifier
+    number: Number | None = None
     company: Code | None = None
     purpose: Code
     posting_at: Time
@@ -143,7 +147,7 @@ class MovementRequested(Contract, frozen=True, kw_only=True):
     opening: bool = False
     difference_account: Code | None = None
     dry_run: bool = False
-    additional_costs: list[AdditionalCost] = []
+    additional_costs: Annotated[list[AdditionalCost], msgspec.Meta(max_length=FEW)] = []
     money: TicketMoney | None = None
     lines: list[RequestedLine] = []
 
@@ -156,6 +160,19 @@ class BinStamp(Contract, frozen=True, kw_only=True):
     stamp: int
 
 
+class CorrectedCount(Contract, frozen=True, kw_only=True):
+    """A count that found another difference than it was thought to: where it stands, and what its difference books to.
+
+    `effective_at`, `posting_date` and `stamp` (in the bin of the leg) are the count's own; `account` is the one on the
+    other side of stock.
+    """
+
+    account: Code
+    effective_at: Time
+    posting_date: date
+    stamp: int
+
+
 class Leg(Contract, frozen=True, kw_only=True):
     """One change of stock: part of a line, in one bin and of one batch.
 
@@ -164,9 +181,10 @@ class Leg(Contract, frozen=True, kw_only=True):
     the bin knows no last rate. `arrives_from` is the place (from 0) of the leg by which goods left another bin: it
     stands earlier in the movement's `legs` and has the same quantity with the other sign. `share` of what is made is
     its part of what was consumed; of any other leg, its part of additional costs that are spread by shares. `original`
-    is the ledger entry by which left or came what comes back, is sent back or is revalued. `counted` is how much stands
-    there from then on: all in the bin, all of the batch there, or the whole set of serials. `rate` is what a stock unit
-    of what is written down is worth at most.
+    is the ledger entry by which left or came what comes back, is sent back, is revalued or is cancelled. `counted` is
+    how much stands there from then on: all in the bin, all of the batch there, or the whole set of serials. `rate` is
+    what a stock unit of what is written down is worth at most. `corrects` is a later count, of which `original` is the
+    entry: what this movement changes before it, it finds the other way round.
 
     The legs of one movement stand in the order in which they are posted: all that leaves before all that arrives.
     """
@@ -184,6 +202,7 @@ class Leg(Contract, frozen=True, kw_only=True):
     original: str | None = None
     counted: Quantity | None = None
     rate: Rate | None = None
+    corrects: CorrectedCount | None = None
     tracking: Tracking = Tracking.NONE
     method: Method = Method.FIFO
     stock_account: Code
@@ -229,9 +248,12 @@ class MovementAllocated(Contract, frozen=True, kw_only=True):
     difference account already in place of the role's own) and always that of `stock_adjustment`; the stock accounts
     stand on the legs. `effective_at` orders and values, `posting_date` is its day in the company's time zone,
     `recorded_at` is when it was accepted. `digits` is the number of decimal places of the currency. `against` is the
-    movement that it returns or revalues. `additional_costs` are spread over what comes in. `open_from` is the first
-    open day of the company's books when it was accepted; none, if nothing was closed. `trial` is what the source of a
-    dry run would be told; nothing but a dry run has one.
+    movement that it returns, revalues or cancels; `mirrors` is the purpose of the one that it cancels, each of whose
+    legs it undoes by a leg in the same place. `additional_costs` are spread over what comes in. `open_from` is the
+    first open day of the company's books when it was accepted; none, if nothing was closed. `dated_at` is the first
+    moment of that day, where what it changes of closed days is dated then: only a landed cost on a closed receipt, or
+    the cancellation of one, reaches back so far, and `posting_date` is then that day too. `trial` is what the source
+    of a dry run would be told; nothing but a dry run has one.
     """
 
     source: SourceName
@@ -246,6 +268,7 @@ class MovementAllocated(Contract, frozen=True, kw_only=True):
     recorded_at: Time
     posting_date: date
     open_from: date | None = None
+    dated_at: Time | None = None
     document: Text | None = None
     actor: Text | None = None
     reason: Text | None = None
@@ -253,6 +276,7 @@ class MovementAllocated(Contract, frozen=True, kw_only=True):
     supplier: Text | None = None
     recipient: Text | None = None
     against: MovementName | None = None
+    mirrors: Code | None = None
     stamps: list[BinStamp]
     legs: list[Leg]
     accounts: dict[Role, Code]

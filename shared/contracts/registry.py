@@ -7,7 +7,7 @@ of its own (`trial.*`), which only the services hear: nobody can take it for som
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.contracts import journal, masters, movement, outcome, period, stock, trial
+from shared.contracts import audit, journal, manifest, masters, movement, outcome, period, stock, trial
 from shared.contracts.codec import Contract
 
 
@@ -34,7 +34,9 @@ MOVEMENT_ALLOCATED = "movement.allocated.v1"
 MOVEMENT_POSTED = "movement.posted.v1"
 TRIAL_ALLOCATED = "trial.allocated.v1"
 TRIAL_POSTED = "trial.posted.v1"
+STOCK_REVALUED = "stock.revalued.v1"
 JOURNAL_POSTED = "journal.posted.v1"
+JOURNAL_REVALUED = "journal.revalued.v1"
 PERIOD_CLOSED = "period.closed.v1"
 PERIOD_REOPENED = "period.reopened.v1"
 PERIOD_CLOSING = "period.closing.v1"
@@ -44,6 +46,9 @@ PERIOD_UNLOCKED = "period.unlocked.v1"
 OUTCOME_ACCEPTED = "outcome.accepted.v1"
 OUTCOME_REJECTED = "outcome.rejected.v1"
 OUTCOME_TRIED = "outcome.tried.v1"
+AUDIT_HEAD = "audit.head.v1"
+OUTCOME_RECONCILED = "outcome.reconciled.v1"
+SOURCE_MANIFEST = "source.manifest.v1"
 
 MASTERS: dict[str, type[masters.Master]] = {
     "company.defined.v1": masters.CompanyDefined,
@@ -59,14 +64,19 @@ MASTERS: dict[str, type[masters.Master]] = {
     PERIOD_REOPENED: masters.PeriodReopened,
 }
 
+NAMED_BY_EVENT: dict[str, type[Contract]] = {**MASTERS, SOURCE_MANIFEST: manifest.SourceManifest}
+"""What an upstream sends one at a time, under the id of its event."""
+
 STRUCTS: dict[str, type[Contract]] = {
-    **MASTERS,
+    **NAMED_BY_EVENT,
     MOVEMENT_REQUESTED: movement.MovementRequested,
     MOVEMENT_ALLOCATED: movement.MovementAllocated,
     MOVEMENT_POSTED: stock.MovementPosted,
     TRIAL_ALLOCATED: movement.MovementAllocated,
     TRIAL_POSTED: stock.MovementPosted,
+    STOCK_REVALUED: stock.StockRevalued,
     JOURNAL_POSTED: journal.JournalPosted,
+    JOURNAL_REVALUED: journal.JournalRevalued,
     PERIOD_CLOSING: period.PeriodClosing,
     PERIOD_REOPENING: period.PeriodReopening,
     PERIOD_LOCKED: period.PeriodLocked,
@@ -74,6 +84,8 @@ STRUCTS: dict[str, type[Contract]] = {
     OUTCOME_ACCEPTED: outcome.OutcomeAccepted,
     OUTCOME_REJECTED: outcome.OutcomeRejected,
     OUTCOME_TRIED: trial.OutcomeTried,
+    AUDIT_HEAD: audit.AuditHead,
+    OUTCOME_RECONCILED: manifest.SourceReconciled,
 }
 
 ROUTES: dict[str, tuple[Route, ...]] = {
@@ -84,7 +96,12 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     ),
     TRIAL_ALLOCATED: (Route(Exchange.WORK, "ledger", mandatory=True),),
     TRIAL_POSTED: (Route(Exchange.WORK, "accounting", mandatory=True),),
+    STOCK_REVALUED: (
+        Route(Exchange.WORK, "accounting", mandatory=True),
+        Route(Exchange.EVENTS, STOCK_REVALUED),
+    ),
     JOURNAL_POSTED: (Route(Exchange.EVENTS, JOURNAL_POSTED),),
+    JOURNAL_REVALUED: (Route(Exchange.EVENTS, JOURNAL_REVALUED),),
     PERIOD_CLOSING: (Route(Exchange.WORK, "accounting", mandatory=True),),
     PERIOD_REOPENING: (Route(Exchange.WORK, "accounting", mandatory=True),),
     PERIOD_LOCKED: (Route(Exchange.EVENTS, PERIOD_LOCKED),),
@@ -92,5 +109,7 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     OUTCOME_ACCEPTED: (Route(Exchange.EVENTS, OUTCOME_ACCEPTED, by_source=True),),
     OUTCOME_REJECTED: (Route(Exchange.EVENTS, OUTCOME_REJECTED, by_source=True),),
     OUTCOME_TRIED: (Route(Exchange.EVENTS, OUTCOME_TRIED, by_source=True),),
+    AUDIT_HEAD: (Route(Exchange.EVENTS, AUDIT_HEAD),),
+    OUTCOME_RECONCILED: (Route(Exchange.EVENTS, OUTCOME_RECONCILED, by_source=True),),
 }
 """What the services publish; an upstream publishes to the intake, with the event's type as its routing key."""

@@ -57,4 +57,4 @@ def test_a_session_gives_up_before_the_broker_gives_up_its_worker(database: str,
     engine = open_engine(database)
     ((milliseconds,),) = rows(engine, f"SELECT cast(setting AS int) FROM pg_settings WHERE name = '{limit}'")
     engine.dispose()
-    assert 0 < milliseconds < HEARTBEAT * 1_000
+    assert 0 < milliseconds < 2 * HEARTBEAT * 1_000  # a silence that the broker bears

@@ -3,6 +3,7 @@
 import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -18,13 +19,19 @@ from shared.broker import EmbeddedBroker
 from shared.broker.topology import ACCOUNTING, LEDGER, RECEIVING
 from shared.contracts.codec import write
 from shared.contracts.movement import MovementAllocated
+from shared.contracts.registry import JOURNAL_POSTED, JOURNAL_REVALUED, MOVEMENT_POSTED, STOCK_REVALUED
+from shared.contracts.stock import StockRevalued
 from shared.db import columns, open_engine, run, transaction
-from shared.service import Handled, Handler, Input, Service
+from shared.service import Handled, Handler, Input, Result, Service
 from shared.settings import Settings
 from shared.worker import Worker
-from tests.builders import Receiving, carry_out, chain, deliver, leg, rows
+from tests.accounting_builders import correction
+from tests.builders import MORNING, Receiving, carry_out, chain, deliver, leg, rows
+from tests.closing_builders import hearing
 from tests.faults.plant import BEFORE, Plant, delete_queue, load
 from tests.faults.victim import At, Fault, Plan
+from tests.revaluing_builders import revalued, worth
+from tests.revaluing_builders import store as store_revaluations
 
 SERVICES: dict[str, Callable[[], Service]] = {LEDGER: ledger.service, ACCOUNTING: accounting.service}
 STORE = """
@@ -198,12 +205,8 @@ def spoiled(service: Service, *names: str) -> Service:
 
     handlers = {kind: Handler(each.read, partial(work, each)) for kind, each in service.handlers.items()}
     settings = {LEDGER: ledger.REPLAY, ACCOUNTING: accounting.REPLAY}[service.name]
-    resumed = replay.sweep(replay.Replay(*_fields(settings), handlers[settings.kind], settings.give_up))
-    return Service(service.name, handlers, (resumed,))
-
-
-def _fields(settings: replay.Replay) -> tuple[str, str, str, str]:
-    return (settings.schema, settings.view, settings.column, settings.kind)
+    feeds = [replace(each, handler=handlers[each.kind]) for each in settings.feeds]
+    return Service(service.name, handlers, (replay.sweep(replace(settings, feeds=feeds)),))
 
 
 @pytest.mark.usefixtures("at_once")
@@ -228,6 +231,72 @@ def test_a_posted_movement_that_cannot_be_booked_is_parked_and_the_replay_ends(e
     vanish(engine, ACCOUNTING)
     sweep(engine, EmbeddedBroker(), spoiled(accounting.service(), "M5"), times=4)
     assert rows(engine, "SELECT reason, id, times FROM accounting.parked") == [("unprocessable", "M5", 1)]
+    assert rows(engine, "SELECT count(*) FROM accounting.movement") == [(8,)]
+    assert rows(engine, "SELECT FROM accounting.replay") == []
+
+
+def corrections(count: int) -> list[StockRevalued]:
+    """So many revaluations, each of which makes a delivery dearer by a euro."""
+    dearer = worth("D", "delivery", correction("-1.00", "-2"))
+    return [revalued(number, dearer) for number in range(1, count + 1)]
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("page", [4, 10, 500])
+def test_accounting_takes_what_it_lacks_of_movements_and_of_revaluations_in_one_round(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    """The keys of revaluations lie between those of the two sources: pages hold either, or both."""
+    monkeypatch.setattr(replay, "PAGE", page)
+    before, behind = Receiving("twin", source="a-till"), Receiving(source="till")
+    deliver(engine, *chain(before), *chain(behind))
+    told = store_revaluations(engine, *corrections(23))
+    chance = random.Random(1)
+    for output in chance.sample(told, 7):
+        carry_out(engine, ACCOUNTING, hearing(output))
+    vanish(engine, ACCOUNTING)
+    sweep(engine, EmbeddedBroker(), accounting.service(), times=4)
+    assert rows(engine, "SELECT source, count(*) FROM accounting.movement GROUP BY 1 ORDER BY 1") == [
+        ("a-till", 4),
+        ("ledger", 23),
+        ("till", 4),
+    ]
+    booked = "SELECT count(DISTINCT journal_entry), sum(amount) FROM accounting.journal WHERE revaluation IS NOT NULL"
+    assert rows(engine, booked) == [(23, 23)]
+    for table in ("accounting.replay", "accounting.outbox", "accounting.parked"):
+        assert rows(engine, f"SELECT FROM {table}") == []
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_a_replay_books_of_either_kind_is_told_by_messages_of_its_own_kind(engine: Engine) -> None:
+    deliver(engine, *many(2))
+    store_revaluations(engine, *corrections(2))
+    vanish(engine, ACCOUNTING)
+    with transaction(engine) as connection:
+        look = replay.sweep(accounting.REPLAY)(connection)
+    assert look.then is not None
+    with transaction(engine) as connection:
+        taken = look.then(connection)
+    expected = [
+        (JOURNAL_POSTED, "M1"),
+        (JOURNAL_POSTED, "M2"),
+        (JOURNAL_REVALUED, "tea/1"),
+        (JOURNAL_REVALUED, "tea/2"),
+    ]
+    assert [(each.kind, each.id) for each in taken.outputs] == expected
+    assert rows(engine, "SELECT kind, id FROM accounting.outbox ORDER BY 1, 2") == expected
+    assert taken.counts == {(Result.BOOKED, ""): 4, (Result.TOLD_AGAIN, ""): 0}
+    assert taken.oldest == MORNING + timedelta(seconds=1)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_revaluation_that_cannot_be_booked_is_parked_alone_as_what_it_is_and_the_replay_ends(engine: Engine) -> None:
+    deliver(engine, *many(5))
+    store_revaluations(engine, *corrections(5))
+    vanish(engine, ACCOUNTING)
+    sweep(engine, EmbeddedBroker(), spoiled(accounting.service(), "tea/3", "M2"), times=4)
+    parked = "SELECT kind, id, times FROM accounting.parked ORDER BY kind"
+    assert rows(engine, parked) == [(MOVEMENT_POSTED, "M2", 1), (STOCK_REVALUED, "tea/3", 1)]
     assert rows(engine, "SELECT count(*) FROM accounting.movement") == [(8,)]
     assert rows(engine, "SELECT FROM accounting.replay") == []
 

@@ -8,13 +8,12 @@ from queue import Empty, SimpleQueue
 import pytest
 from sqlalchemy import Engine
 
-from services.ledger.handlers import service
 from shared.contracts.movement import MovementAllocated
 from shared.db import open_engine, transaction
 from shared.outbox import remove
 from shared.service import Output, Step
-from tests.builders import bodies, carry_out, posting, rows, told
-from tests.integration.test_ledger_stamps import a_busy_day
+from tests.builders import bodies, posting, rows, told
+from tests.integration.test_ledger_stamps import a_busy_day, sweep
 
 WORKERS = 4
 # One statement: one snapshot. Entries of a bin without a gap up to its last stamp; who waits, waits for later; whoever
@@ -62,7 +61,7 @@ def test_at_every_commit_of_workers_that_meet_and_die_the_stamps_are_sound(engin
             wait(workers, timeout=0.01)
     heard = [output for worker in workers for output in worker.result()]
     deaths = sum(each is None for each in heard)
-    heard += [output for step in service().sweeps for output in carry_out(engine, "ledger", step)]
+    heard += sweep(engine)
     assert bodies([each for each in heard if each is not None]) == told(movements)
     assert rows(engine, BROKEN) == []
     assert rows(engine, "SELECT FROM ledger.waiting UNION ALL SELECT FROM ledger.outbox") == []

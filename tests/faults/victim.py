@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -22,8 +23,9 @@ from services.ledger import handlers as ledger
 from services.receiving import handlers as receiving
 from shared.broker import Broker, Consumer, Delivery, Message, Publisher, RabbitBroker
 from shared.broker.topology import ACCOUNTING, LEDGER, RECEIVING
+from shared.contracts.registry import STOCK_REVALUED
 from shared.db import open_engine
-from shared.logs import configure
+from shared.logs import configure, logger
 from shared.service import Handled, Handler, Input, Service, Step
 from shared.settings import Settings
 from shared.worker import Worker
@@ -36,7 +38,7 @@ SERVICES: Mapping[str, Callable[[], Service]] = {
 
 
 class At(StrEnum):
-    """The steps of a set, in their order; each is where the worker has come to."""
+    """The steps of a set, or of a piece of a chore, in their order; each is where the worker has come to."""
 
     RECEIVED = "after receive"
     INSERTED = "after the keys were inserted"
@@ -48,15 +50,20 @@ class At(StrEnum):
     RELEASING = "between commit and release"
     RELEASED = "after the commit of a release"
     ACKNOWLEDGING = "before ack"
+    BEGINNING = "before a piece"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens when the worker comes to a step for the nth time."""
+    """What happens when the worker comes to a step for the nth time; `kind`: while it works on messages of this type.
+
+    While it does a piece of its chore the ledger works on what that is told by.
+    """
 
     at: At
     nth: int = 1
     signal: int = signal.SIGKILL
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,13 +71,16 @@ class Plan:
     """Whose worker it is and what happens to it.
 
     `heartbeat` and `idle` (seconds) are after what time the broker gives up a connection that says nothing, and
-    PostgreSQL a transaction in which nothing is done.
+    PostgreSQL a transaction in which nothing is done. `piece` is the largest piece of a chore that it does. `skew` is
+    by how many seconds the clock of a gate is fast.
     """
 
     service: str
     faults: Sequence[Fault] = ()
     heartbeat: int = 30
     idle: int = 20
+    piece: int = 1_000_000
+    skew: float = 0.0
 
     def written(self) -> str:
         return json.dumps(asdict(self))
@@ -83,20 +93,26 @@ class Plan:
 
 @dataclass
 class Fate:
-    """Counts how often each step was reached, and lets happen what is planned."""
+    """Counts how often each step was reached, and lets happen what is planned; `kind` is what is being worked on."""
 
     faults: Sequence[Fault]
-    reached: Counter[At] = field(default_factory=Counter)
+    kind: str = ""
+    reached: Counter[tuple[At, str]] = field(default_factory=Counter)
 
     def at(self, step: At) -> None:
-        self.reached[step] += 1
+        for kind in {"", self.kind}:
+            self.reached[step, kind] += 1
         for fault in self.faults:
-            if (fault.at, fault.nth) == (step, self.reached[step]):
+            if fault.at is step and fault.kind in ("", self.kind) and fault.nth == self.reached[step, fault.kind]:
                 os.kill(os.getpid(), fault.signal)
 
 
 def main() -> None:
-    plan = Plan.read(sys.argv[1])
+    run(Plan.read(sys.argv[1]))
+
+
+def run(plan: Plan) -> None:
+    """Be the worker on the servers that the environment names."""
     settings = Settings.from_environment()
     assert settings.database_url is not None
     assert settings.broker_url is not None
@@ -107,8 +123,17 @@ def main() -> None:
     engine = open_engine(settings.database_url)
     transactions = Transactions(fate)
     transactions.watch(engine, plan.idle)
-    broker = FatedBroker(RabbitBroker([settings.broker_url], heartbeat=plan.heartbeat), fate)
-    Worker(fated(SERVICES[plan.service](), fate, transactions), broker, engine, settings, stop).run()
+    broker = FatedBroker(RabbitBroker(settings.broker_url.split(";"), heartbeat=plan.heartbeat), fate)
+    service = fated(service_of(plan), fate, transactions, plan.piece)
+    Worker(service, broker, engine, settings, stop).run()
+    logger("victim").info("ended", pieces=fate.reached[At.DECIDED, STOCK_REVALUED])
+
+
+def service_of(plan: Plan) -> Service:
+    """The service as it is in earnest, but for its clock."""
+    if not plan.skew:
+        return SERVICES[plan.service]()
+    return receiving.service(lambda: datetime.now(UTC) + timedelta(seconds=plan.skew))
 
 
 # --- the transaction -------------------------------------------------------------------------------------------------
@@ -157,11 +182,12 @@ def _limit_idleness(connection: Any, seconds: int) -> None:
 # --- the service -----------------------------------------------------------------------------------------------------
 
 
-def fated(service: Service, fate: Fate, transactions: Transactions) -> Service:
-    """The same service, whose sets and releases say where they are."""
+def fated(service: Service, fate: Fate, transactions: Transactions, largest_piece: int) -> Service:
+    """The same service, whose sets, releases and pieces of a chore say where they are."""
 
-    def handler(given: Handler) -> Handler:
+    def handler(kind: str, given: Handler) -> Handler:
         def work(inputs: Sequence[Input], connection: sa.Connection) -> Handled:
+            fate.kind = kind
             handled = given.work(inputs, connection)
             transactions.kind = "set"
             fate.at(At.DECIDED)
@@ -181,7 +207,32 @@ def fated(service: Service, fate: Fate, transactions: Transactions) -> Service:
 
         return carry_out
 
-    return replace(service, handlers={kind: handler(each) for kind, each in service.handlers.items()})
+    def chore(size: int) -> Step:
+        assert service.chore is not None
+        look = service.chore(min(size, largest_piece))
+
+        def begin(connection: sa.Connection) -> Handled:
+            found = look(connection)
+            if found.then is None:
+                return found
+            fate.kind = STOCK_REVALUED
+            fate.at(At.BEGINNING)
+            return replace(found, then=piece(found.then))
+
+        return begin
+
+    def piece(step: Step) -> Step:
+        def carry_out(connection: sa.Connection) -> Handled:
+            handled = step(connection)
+            transactions.kind = "set" if handled.outputs else ""
+            if handled.outputs:
+                fate.at(At.DECIDED)
+            return handled
+
+        return carry_out
+
+    handlers = {kind: handler(kind, each) for kind, each in service.handlers.items()}
+    return replace(service, handlers=handlers, chore=chore if service.chore is not None else None)
 
 
 # --- the broker ------------------------------------------------------------------------------------------------------
@@ -220,6 +271,7 @@ class _FatedConsumer:
 
     def drain(self, limit: int, timeout: float, linger: float = 0.0) -> list[Delivery]:
         deliveries = self.consumer.drain(limit, timeout, linger)
+        self.fate.kind = ""
         if deliveries:
             self.fate.at(At.RECEIVED)
         return deliveries

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.receiving_builders import GOODS, STOCKED, Gate, assert_sound, define_shop, opened
+from tests.secured import secured_postgres
 
 
 @pytest.fixture
@@ -28,3 +29,10 @@ def gate(engine: Engine) -> Gate:
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(4) as pool:
         yield pool
+
+
+@pytest.fixture(scope="session")
+def guarded_server() -> Iterator[str]:
+    """The administrator's URL of a server that asks everybody for a password."""
+    with secured_postgres() as server:
+        yield server

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from services.accounting.store import periods
-from services.accounting.store.periods import Closing
+from services.accounting.store.periods import Awaited, Closing
 from services.desk.events import make_event
 from services.desk.pipeline import Pipeline
 from shared.contracts.codec import decoder, read
@@ -101,7 +101,7 @@ def test_a_closing_that_cannot_be_looked_at_stops_no_other_company_s(
         shop.define(company)
     looked = periods.still_waits_for
 
-    def fails_for_acme(connection: Connection, closing: Closing) -> Key | None:
+    def fails_for_acme(connection: Connection, closing: Closing) -> Awaited | None:
         if closing.company == "acme":
             raise ValueError("a look that fails each time")
         return looked(connection, closing)

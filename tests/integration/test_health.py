@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,10 @@ from sqlalchemy import Connection, Engine
 from structlog.testing import capture_logs
 
 from services.accounting import handlers as accounting
+from services.accounting.handlers import chaining as journal_chaining
 from services.desk.events import Event, read_event
 from services.ledger import handlers as ledger
+from services.ledger.handlers import chaining as ledger_chaining
 from services.receiving import handlers as receiving
 from shared.broker import Broker, Message, connect
 from shared.broker.topology import INTAKE, WORK
@@ -319,10 +321,16 @@ class Watched:
         return samples(self.metrics)[f"stockbook_{name}", service]
 
 
+def without_heads(service: Service) -> Service:
+    """One that publishes nothing but what comes of a set: when the heads of chains are told hangs on the clock."""
+    telling = (ledger_chaining.tell_heads, journal_chaining.tell_heads)
+    return replace(service, sweeps=[each for each in service.sweeps if each not in telling])
+
+
 @pytest.fixture
 def watched(broker: Broker, engine: Engine) -> Iterator[Watched]:
     metrics = Metrics()
-    services = (receiving.service(), ledger.service(), accounting.service())
+    services = (receiving.service(), *map(without_heads, (ledger.service(), accounting.service())))
     workers = {each.name: Worker(each, broker, engine, QUICK, meter=metrics.meter(each.name)) for each in services}
     yield Watched(broker, metrics, workers, samples(metrics))
     for worker in workers.values():

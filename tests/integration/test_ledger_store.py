@@ -317,5 +317,5 @@ def test_an_entry_of_a_bin_has_a_stamp_of_its_own(engine: Engine) -> None:
         INSERT INTO ledger.entry SELECT (jsonb_populate_record(entry, '{"id": "M9",
             "entry_id": "01900000-0000-7000-8000-000000000001"}')).* FROM ledger.entry
     """
-    with engine.connect() as connection, pytest.raises(sa.exc.IntegrityError, match="stamp_ordinal_key"):
+    with engine.connect() as connection, pytest.raises(sa.exc.IntegrityError, match="entry_in_time"):
         run(connection, again)

@@ -5,37 +5,31 @@ Every test has the same measure: the messages are to the byte those of the same 
 
 import random
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 import pytest
 import sqlalchemy as sa
+from msgspec import structs
 from sqlalchemy import Engine
 
-from services.ledger.handlers import HANDLERS, give_up, post_allocated
-from shared.contracts.codec import decoder, read, write
+from shared.contracts.codec import decoder, read
 from shared.contracts.movement import Leg, MovementAllocated
-from shared.contracts.outcome import OutcomeAccepted
-from shared.contracts.registry import TRIAL_ALLOCATED, TRIAL_POSTED
 from shared.contracts.stock import MovementPosted
 from shared.db import open_engine, run, transaction
 from shared.errors import InvariantBroken
 from shared.purposes import Method
-from shared.service import Handled, Input, Output
+from shared.service import Output
 from tests.builders import (
-    MORNING,
     Receiving,
-    Session,
     bodies,
     cost,
     deliver,
     entry_of,
-    inputs,
+    keep_allocated,
     leg,
-    names,
-    posting,
+    revalue_all,
     rows,
     told,
     transfer,
@@ -296,105 +290,16 @@ def test_a_movement_that_names_an_unknown_entry_is_never_posted(engine: Engine) 
     assert rows(engine, "SELECT FROM ledger.movement") == []
 
 
-def test_a_landed_cost_finds_what_came_in_after_its_receipt(engine: Engine) -> None:
+def test_a_landed_cost_is_worth_what_it_says_and_finds_its_layer_when_its_bin_is_valued_anew(engine: Engine) -> None:
     receiving = Receiving()
     movements = [receiving.movement(leg(3, 6)), receiving.movement(leg(4, 8)), receiving.movement(leg(5, 10))]
-    second, third = (entry_of(each) for each in movements[1:])
-    movements += [
-        receiving.movement(leg(0, original=each), purpose="landed_cost", costs=[cost(amount)])
-        for each, amount in ((third, 5), (second, 4), (third, 10))
-    ]
+    for receipt, amount in ((movements[2], 5), (movements[1], 4), (movements[2], 10)):
+        landed = receiving.movement(leg(0, original=entry_of(receipt)), purpose="landed_cost", costs=[cost(amount)])
+        movements.append(structs.replace(landed, effective_at=receipt.effective_at))
+    keep_allocated(engine, movements)
     assert one_by_one(engine, movements) == told(movements)
-    assert rows(engine, "SELECT layers FROM ledger.bin") == [(["3", "6", "2", "4", "12", "3", "5", "25", "5"],)]
-
-
-# --- dry runs --------------------------------------------------------------------------------------------------------
-
-
-def trial(movement: MovementAllocated) -> Input:
-    """A movement as a dry run, as the worker hands it on."""
-    accepted = OutcomeAccepted(source=movement.source, id=movement.id, kind="movement.requested", recorded_at=MORNING)
-    tried = msgspec.structs.replace(movement, trial=accepted, stamps=[])
-    return Input(tried.source, TRIAL_ALLOCATED, tried, write(tried), id=tried.id)
-
-
-def try_all(engine: Engine, *movements: MovementAllocated) -> Handled:
-    with transaction(engine) as connection:
-        return HANDLERS[TRIAL_ALLOCATED].work([trial(each) for each in movements], connection)
-
-
-def contents(engine: Engine) -> list[list[object]]:
-    return [list(rows(engine, f"SELECT cast(t AS text) FROM ledger.{name} AS t ORDER BY 1")) for name in TABLES]
-
-
-def tried_entries(handled: Handled) -> list[list[str]]:
-    return [[row(entry) for entry in read(decoder(MovementPosted), each.body).entries] for each in handled.outputs]
-
-
-def test_dry_runs_are_told_each_by_itself_and_write_nothing(engine: Engine) -> None:
-    receiving = Receiving()
-    movements = [receiving.movement(leg(4, 8)), receiving.movement(leg(2, 90, serials=["A", "B"], item="drill"))]
-    movements.append(receiving.movement(leg(3, 6, batch="B1", item="milk")))
-    movements.append(receiving.movement(leg(-1), purpose="delivery"))
-    one_by_one(engine, movements)
-    before = contents(engine)
-    handled = try_all(
-        engine,
-        receiving.movement(leg(-5), purpose="delivery"),
-        receiving.movement(leg(-1, item="drill", serials=["B"]), leg(-2, item="milk", batch="B1", line=2)),
-        receiving.movement(leg(1, original=entry_of(movements[3])), purpose="sales_return"),
-        receiving.movement(leg(0, original=entry_of(movements[0])), purpose="landed_cost", costs=[cost(3)]),
-    )
-    assert tried_entries(handled) == [
-        ["-5 -10.00 -2 -4.00"],
-        ["-1 -45.00 1 45.00", "-2 -4.00 1 2.00"],
-        ["1 2.00 4 8.00"],
-        ["0 3.00 3 9.00 expenses_in_valuation 3.00"],
+    assert rows(engine, "SELECT value, pending FROM ledger.bin") == [(29, 14)]
+    assert revalue_all(engine) == []
+    assert rows(engine, "SELECT layers, value, pending FROM ledger.bin") == [
+        (["3", "6", "2", "4", "12", "3", "5", "25", "5"], 43, 0)
     ]
-    assert [each.kind for each in handled.outputs] == [TRIAL_POSTED] * 4
-    assert contents(engine) == before
-
-
-def test_a_dry_run_tells_what_its_source_would_be_told(engine: Engine) -> None:
-    movement = Receiving().movement(leg(4, 8))
-    (output,) = try_all(engine, movement).outputs
-    posted = read(decoder(MovementPosted), output.body)
-    assert (output.source, output.id) == (movement.source, movement.id)
-    assert posted.trial == trial(movement).value.trial
-    assert [(each.stamp, each.entry) for each in posted.entries] == [(1, entry_of(movement))]
-
-
-def test_a_dry_run_makes_no_bin_and_waits_for_no_lock(engine: Engine) -> None:
-    receiving = Receiving()
-    deliver(engine, receiving.movement(leg(4, 8)))
-    with ThreadPoolExecutor(1) as pool:
-        busy = Session(engine, posting(receiving.movement(leg(-1))), pool).hold()
-        handled = try_all(engine, receiving.movement(leg(-2)), receiving.movement(leg(1, 1, warehouse="new")))
-        assert tried_entries(handled) == [["-2 -4.00 2 4.00"], ["1 1.00 1 1.00"]]
-        busy.commit()
-    assert rows(engine, "SELECT warehouse FROM ledger.bin") == [("north",)]
-
-
-def test_a_dry_run_of_a_return_whose_delivery_is_not_posted_yet_takes_the_last_rate(engine: Engine) -> None:
-    receiving = Receiving()
-    deliver(engine, receiving.movement(leg(4, 10)))
-    sold = receiving.movement(leg(-2), purpose="delivery")
-    back = receiving.movement(leg(1, original=entry_of(sold)), purpose="sales_return")
-    assert tried_entries(try_all(engine, back)) == [["1 2.50 5 12.50"]]
-
-
-def test_a_dry_run_is_never_posted_and_never_waits(engine: Engine) -> None:
-    tried = trial(Receiving().movement(leg(1, 1)))
-    with pytest.raises(InvariantBroken, match="dry run"), transaction(engine) as connection:
-        post_allocated([tried], connection)
-    with pytest.raises(InvariantBroken, match="dry run"), transaction(engine) as connection:
-        give_up(tried, RuntimeError("broken"), connection)
-    assert rows(engine, "SELECT FROM ledger.movement") == []
-
-
-def test_a_dry_run_leaves_its_id_free(engine: Engine) -> None:
-    receiving = Receiving()
-    movement = receiving.movement(leg(4, 8))
-    try_all(engine, movement)
-    assert names(deliver(engine, movement)) == [movement.id]
-    assert inputs([movement])[0].value.trial is None

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.accounting.handlers import service
 from services.accounting.handlers.periods import catch_up, lock_periods
-from services.accounting.store.journal import add_journal
+from services.accounting.store.journal import Booking, add_journal
 from shared import outbox
 from shared.contracts.codec import decoder, read, write
 from shared.contracts.journal import JournalPosted
@@ -214,7 +214,7 @@ def test_the_schema_too_refuses_what_would_be_booked_on_a_locked_day(company: Co
         journal, posting_date=FEBRUARY, journal_entry=journal.journal_entry[:-1] + "0", id="x"
     )
     with pytest.raises(psycopg2.Error, match="locked through 2026-02-28"), transaction(company.engine) as connection:
-        add_journal(connection, [back])
+        add_journal(connection, [Booking(("till", "x"), COMPANY, back.recorded_at, [back], None)])
     inserted = """
         INSERT INTO accounting.journal_entry SELECT company, gen_random_uuid(), source, 'y', purpose, '2026-01-05',
             effective_at, recorded_at, document, currency FROM accounting.journal_entry

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from services.desk.listening import Listener
 from services.desk.pipeline import Pipeline
 from services.desk.redriving import PORTION, Pace, redrive
+from services.desk.store import is_revaluing
 from services.desk.working import Works
 from shared.broker import Broker, ConfirmTimeout, Message, Publisher, connect
 from shared.broker.topology import INTAKE, LEDGER, UNROUTED, WORK
@@ -558,6 +559,53 @@ def test_a_movement_that_the_ledger_did_not_get_is_late_after_a_while(desk: Desk
     told, code = status(desk, "--late", "0s")
     assert (len(told["needs_a_person"]), code) == (1, 3)
     assert "1 accepted but not posted" in told["needs_a_person"][0]
+
+
+_DIRTY = """
+INSERT INTO ledger.dirty (company, item, warehouse, from_at, from_stamp, recorded_at)
+VALUES ('shop', 'tea', 'north', now() - interval '9 days', 0, now() - interval '4 minutes'),
+    ('shop', 'tea', 'north', now() - interval '8 days', 3, now() - interval '2 minutes'),
+    ('shop', 'tea', 'south', now() - interval '7 days', 1, now() - interval '1 minute')
+"""
+_REVALUED = """
+INSERT INTO ledger.revaluation (source, id, company, item, warehouse, number, recorded_at, outputs)
+VALUES ('ledger', 'V1', 'shop', 'tea', 'north', 1, now() - interval '3 minutes', '')
+"""
+
+
+def test_bins_to_be_valued_anew_and_revaluations_on_their_way_are_work_until_they_take_too_long(desk: Desk) -> None:
+    desk.told("publish", "-", given=file_of(receipt("R1")))
+    desk.change(_DIRTY)
+    desk.change(_REVALUED)
+    told, code = status(desk)
+    assert (told["dirty_bins"]["count"], told["not_booked"]["count"], code) == (2, 1, 0)
+    told, code = status(desk, "--late", "150s")
+    assert code == 3
+    assert [need.split(",")[0] for need in told["needs_a_person"]] == [
+        "1 posted but not booked",
+        "2 to be valued anew (stockbook report dirty-bins)",
+    ]
+    assert [(row["warehouse"], row["since"] > row["from_at"]) for row in desk.listed("report", "dirty-bins")] == [
+        ("north", True),
+        ("south", True),
+    ]
+
+
+_BOOKED = "INSERT INTO accounting.movement (source, id, company, recorded_at) VALUES ('ledger', 'V1', 'shop', now())"
+
+
+def test_the_services_rest_when_no_bin_is_dirty_and_what_was_revalued_is_booked(desk: Desk) -> None:
+    def goes_on() -> bool:
+        with transaction(desk.engine) as connection:
+            return is_revaluing(connection)
+
+    assert not goes_on()
+    desk.change(_REVALUED)
+    assert goes_on()
+    desk.change(_BOOKED)
+    assert not goes_on()
+    desk.change(_DIRTY)
+    assert goes_on()
 
 
 _OVERDUE = """

@@ -196,6 +196,7 @@ SAID = {
     "WO-31": {"CASE": "-10 for -42.50", "CABLE": "-10 for -29.00", "GIFT-SET": "10 for 79.50"},
     "CNT-12": {"PHONE-PRO": "-1 for -598.00", "CASE": "-3 for -12.75"},
     "LC-7": {"PHONE-X2": "0 for 25.00"},
+    "X-3": {"CABLE": "2 for 5.80"},
 }
 """What each does to stock."""
 

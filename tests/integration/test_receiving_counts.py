@@ -10,8 +10,6 @@ from sqlalchemy.exc import DBAPIError
 from services.receiving.store import available
 from shared.contracts.outcome import OutcomeAccepted
 from shared.db import run, transaction
-from shared.migrate import migrations
-from tests import servers
 from tests.builders import COMPANY
 from tests.gate_builders import in_bins
 from tests.receiving_builders import (
@@ -23,7 +21,6 @@ from tests.receiving_builders import (
     line,
     movement,
     named,
-    opened,
     rows,
 )
 
@@ -37,7 +34,7 @@ def test_a_count_knows_all_serials_of_its_bin_however_few_are_named(gate: Gate) 
     assert in_bins(gate.engine, "phone") == {"north": 2}
     missing = rows(gate.engine, "SELECT count(*) FROM receiving.serial_status WHERE status = 'missing'")
     assert missing == [(41,)]
-    statement = "SELECT counted_at, last_at, last_drawn FROM receiving.bin WHERE item = 'phone'"
+    statement = "SELECT counted_at, last_at, last_stamp FROM receiving.bin WHERE item = 'phone'"
     assert rows(gate.engine, statement) == [(after(2), after(2), 3)]
 
 
@@ -81,39 +78,14 @@ def test_a_source_that_tells_facts_is_never_short_of_untracked_stock_and_others_
 def test_the_schema_keeps_stock_below_zero_for_shortages_and_exits_whole(gate: Gate) -> None:
     for statement in (
         "UPDATE receiving.bin SET quantity = -1 WHERE item = 'tea'",
-        "UPDATE receiving.bin SET last_drawn = -1",
         "UPDATE receiving.serial SET left_from = 'north' WHERE serial = 'P1'",
-        f"INSERT INTO receiving.returned (company, entry, quantity) VALUES ('{COMPANY}', gen_random_uuid(), 0)",
+        f"INSERT INTO receiving.returned (company, entry, quantity) VALUES ('{COMPANY}', gen_random_uuid(), -1)",
     ):
         with pytest.raises(DBAPIError) as refused, gate.engine.begin() as connection:
             run(connection, statement)
         assert getattr(refused.value.orig, "pgcode", None) == "23514", statement
     with transaction(gate.engine) as connection:
         run(connection, "UPDATE receiving.bin SET quantity = -1, short = true WHERE item = 'tea'")
-
-
-# --- stock from before ------------------------------------------------------------------------------------------------
-
-_BEFORE = """
-INSERT INTO receiving.bin (company, item, warehouse, quantity, last_stamp) VALUES
-    ('shop', 'tea', 'north', 3, 7), ('shop', 'cream', 'north', 2, 4), ('shop', 'tea', 'south', 0, 0);
-INSERT INTO receiving.batch_stock (company, item, warehouse, batch, quantity)
-    VALUES ('shop', 'cream', 'north', 'B1', 2);
-"""
-
-
-def test_of_stock_that_moved_before_anybody_noted_it_all_counts_as_drawn_from(postgres: str) -> None:
-    with servers.fresh_database(postgres) as url, opened(url) as engine:
-        with transaction(engine) as connection:
-            for each in migrations():
-                if each.service == "receiving" and each.name < "0004":
-                    connection.exec_driver_sql(each.text.replace("%", "%%"))
-            connection.exec_driver_sql(_BEFORE)
-            (latest,) = [each for each in migrations() if (each.service, each.name[:4]) == ("receiving", "0004")]
-            connection.exec_driver_sql(latest.text)
-        bins = "SELECT item, warehouse, last_drawn FROM receiving.bin ORDER BY item, warehouse"
-        assert rows(engine, bins) == [("cream", "north", 4), ("tea", "north", 7), ("tea", "south", 0)]
-        assert rows(engine, "SELECT last_drawn FROM receiving.batch_stock") == [(4,)]
 
 
 # --- what plain movements cost ----------------------------------------------------------------------------------------
@@ -134,4 +106,5 @@ def test_plain_movements_ask_for_no_originals_and_no_exits(gate: Gate) -> None:
     assert [each for each in statements if "receiving.returned" in each or "left_from IS NOT NULL" in each] == []
     # The inbox is asked once a set, by its own keys.
     assert len([each for each in statements if "FROM receiving.movement" in each]) == 2
-    assert len([each for each in statements if "receiving.source" in each]) == 2
+    # A source is asked for twice a set: who may speak for it, and what holds for it.
+    assert len([each for each in statements if "receiving.source" in each]) == 4

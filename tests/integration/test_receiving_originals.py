@@ -20,7 +20,6 @@ from tests.receiving_builders import (
     goes,
     line,
     movement,
-    moves,
     named,
     rows,
 )
@@ -127,26 +126,16 @@ def test_a_landed_cost_finds_items_and_warehouses_that_nothing_else_names(gate: 
     ]
     gate.accept(landing("L2", "-1", "bought", minutes=4))
     gate.accept(movement("delivery", goes("tea", 1, "south"), id="D", at=after(5)))
-    assert codes(gate.ask(landing("L3", "1", "bought", minutes=6))[0]) == ["revaluation_unsupported"]
+    gate.accept(landing("L3", "1", "bought", minutes=6))
+    assert rows(gate.engine, "SELECT sum(quantity) FROM receiving.bin WHERE warehouse = 'south'") == [(12,)]
 
 
-def test_a_batch_that_had_gone_remembers_that_it_was_drawn_from_whoever_brings_it_again(gate: Gate) -> None:
+def test_goods_that_are_gone_are_revalued_without_being_looked_for(gate: Gate) -> None:
     gate.accept(movement("purchase_receipt", comes("cream", 2, "south", batch="B2"), id="first", at=after(1)))
     gate.accept(movement("delivery", goes("cream", 2, "south", batch="B2"), id="gone", at=after(2)))
-    gate.accept(movement("opening_stock", comes("cream", 2, "north", batch="B2"), id="again", at=after(3)))
-    gate.accept(movement("material_transfer", moves("cream", 7), id="moved", at=after(4)))
-    assert codes(gate.ask(landing("L", "1", "first", minutes=5))[0]) == ["revaluation_unsupported"]
-    statement = "SELECT last_drawn FROM receiving.batch_stock WHERE batch = 'B2' AND warehouse = 'south'"
-    assert rows(gate.engine, statement) == [(2,)]
-
-
-def test_in_one_set_a_batch_that_comes_again_still_remembers_that_it_was_drawn_from(gate: Gate) -> None:
-    gate.accept(movement("purchase_receipt", comes("cream", 2, "south", batch="B2"), id="first", at=after(1)))
-    gate.accept(movement("delivery", goes("cream", 2, "south", batch="B2"), id="gone", at=after(2)))
-    gate.accept(movement("opening_stock", comes("cream", 2, "north", batch="B2"), id="again", at=after(3)))
-    moved = movement("material_transfer", moves("cream", 7), id="moved", at=after(4))
-    told = gate.ask(moved, landing("L", "1", "first", minutes=5))
-    assert [codes(each) for each in told] == [[], ["revaluation_unsupported"]]
+    (landed,) = gate.accepted(landing("L", "1", "first", minutes=5))
+    assert [(leg.batch, int(leg.quantity)) for leg in landed.legs] == [("B2", 0)]
+    assert landed.effective_at == after(1)
 
 
 # --- originals in the same set ----------------------------------------------------------------------------------------
@@ -182,7 +171,7 @@ def test_a_batch_that_comes_back_in_one_set_with_its_delivery_keeps_its_age_whil
 def test_a_receipt_in_the_same_set_is_sent_back_and_revalued(gate: Gate) -> None:
     back = movement("purchase_return", line("tea", 1), id="back", at=after(2), against=Reference(id="bought"))
     told = gate.ask(BOUGHT, landing("L1", "5", "bought"), back, landing("L2", "5", "bought", minutes=4))
-    assert [codes(each) for each in told] == [[], [], [], ["revaluation_unsupported"]]
+    assert [codes(each) for each in told] == [[], [], [], []]
 
 
 def test_a_movement_that_names_only_its_original_has_its_company_also_in_one_set(gate: Gate) -> None:

@@ -12,11 +12,12 @@ from services.receiving.reports.unposted import REPORT
 from services.receiving.store.waiting import retry_rejected
 from shared.contracts.envelope import write_event
 from shared.contracts.movement import MovementRequested, Reference, RequestedLine, Tax, Tender, TicketMoney
+from shared.contracts.outcome import OutcomeAccepted
 from shared.contracts.registry import MOVEMENT_REQUESTED
 from shared.db import run, transaction
 from shared.quantities import Money, plain
 from shared.report import Filters, records
-from tests.builders import COMPANY, SOURCE
+from tests.builders import COMPANY, MORNING, SOURCE
 from tests.receiving_builders import (
     EVENING,
     Gate,
@@ -166,3 +167,30 @@ def test_a_sale_that_nobody_can_read_stands_there_without_its_money_and_hides_no
         ("X", "T-18", None, "malformed", None),
         ("lost", None, None, "insufficient_stock", None),
     ]
+
+
+def test_a_cancellation_that_waits_or_was_refused_stands_there_with_the_money_that_was_given_back(gate: Gate) -> None:
+    closed = {"company": COMPANY, "through": MORNING.date(), "actor": "Eve"}
+    tea = goes("tea", 2, price="3", tax=vat("0.6"))
+    gate.accept(sale(tea, id="S", document="T-1", customer="Ada"), sale(goes("tea", 1, price="1"), id="fine"))
+    gate.accept(movement("delivery", goes("tea", 1), id="D", at=after(1)))
+    gate.accept(movement("cancellation", id="not fine", at=after(9), against=Reference(id="fine")))
+    gate.now = EVENING + timedelta(days=1)
+    assert isinstance(gate.define("period.closed", **closed), OutcomeAccepted)
+    gate.ask(
+        *(
+            movement("cancellation", id=f"not {of}", at=after(9), against=Reference(id=of))
+            for of in ("S", "D", "lost", "never")
+        ),
+        movement("cancellation", id="again", at=after(9), against=Reference(id="fine")),
+    )
+    gate.ask(sale(goes("ghost", 1, net="4"), id="lost", money=cash("4")))
+    gate.ask(movement("cancellation", id="not lost either", at=after(9), against=Reference(id="lost")))
+    found = {row["id"]: (row["why"], row["document"], row["customer"], row["amount"]) for row in unposted(gate.engine)}
+    assert found == {
+        "not S": ("period_closed", "T-1", "Ada", Money("-6.6")),
+        "lost": ("cancelled_before_acceptance", None, None, Money(4)),
+        "not lost": ("unknown_original", None, None, Money(-4)),
+        "not lost either": ("original_rejected", None, None, Money(-4)),
+    }
+    assert {row["company"] for row in unposted(gate.engine)} == {COMPANY}

@@ -9,9 +9,11 @@ from random import Random
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
-from services.receiving.decide.allocation import Accepted, allocate
-from services.receiving.decide.case import Limits, Request
+from services.receiving.decide.allocation import Accepted, Rejected
+from services.receiving.decide.case import Request
+from services.receiving.decide.past import Aside
 from services.receiving.decide.stock import Item
 from shared.contracts.movement import AdditionalCost, Leg, MovementAllocated, Reference, RequestedLine
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
@@ -33,7 +35,9 @@ from tests.receiving_builders import (
     movement,
     opened,
     request,
+    rows,
 )
+from tests.timeline_builders import Timeline
 
 NAMED: dict[str, dict[str, Any]] = {
     "tea": {},
@@ -48,6 +52,7 @@ PLACES = ("north", "north", "south", "quarantine")
 BATCHES = ("B1", "B2", "B-01", "B-02")
 SERIALS = ("H1", "H2", "H3", "H4", "S-01", "S-02", "S-05")
 FACTS = "pos"
+_PURPOSES = [each for each in PURPOSES.values() if each.flow is not Flow.CANCEL]
 _OFTEN = ("opening_stock", *["purchase_receipt"] * 2, "delivery", *["sale"] * 2, "sales_return", "landed_cost")
 _Answer = tuple[MovementAllocated | None, OutcomeAccepted | OutcomeRejected | None]
 
@@ -63,10 +68,11 @@ class History:
         self.shop = Shop(*ITEMS.values())
         self.shop.stock.telling = frozenset([FACTS])
         self.accepted: set[str] = set()
-        self._count = 0
+        self.set_aside = 0
+        self._count = 60
 
     def next_set(self) -> tuple[list[bytes], dict[str, _Answer]]:
-        """Movements as they are sent, and how each is answered; dry runs on what all others of their set left."""
+        """Movements as they are sent, and how each is answered: in their order, dry runs behind all others."""
         bodies: list[bytes] = []
         answers: dict[str, _Answer] = {}
         tried: list[Request] = []
@@ -75,16 +81,19 @@ class History:
             bodies += events([asked.movement] if asked.movement is not None else [], asked.source)
             if asked.movement is not None and asked.movement.dry_run:
                 tried.append(asked)
-            else:
-                answers[asked.id] = self._judge(asked)
-        answers |= {each.id: self._judge(each) for each in tried}
+                continue
+            judged = self.shop.judge_first(asked)
+            if isinstance(judged, Aside):
+                self.set_aside += 1
+                judged = self.shop.judge(asked)
+            answers[asked.id] = self._answer(judged)
+        answers |= {each.id: self._answer(self.shop.judge(each)) for each in tried}
         for identifier, (allocated, outcome) in answers.items():
             if allocated is None and isinstance(outcome, OutcomeRejected) and not outcome.dry_run:
                 self.shop.stock.originals[outcome.source, identifier] = None
         return bodies, answers
 
-    def _judge(self, asked: Request) -> _Answer:
-        (judged,) = allocate([asked], self.shop.stock, self.shop.now, Limits())
+    def _answer(self, judged: Accepted | Rejected) -> _Answer:
         if isinstance(judged, Accepted):
             self.accepted.add(judged.allocated.purpose)
             return judged.allocated, judged.outcome
@@ -92,7 +101,8 @@ class History:
 
     def _next(self) -> Request:
         self._count += 1
-        purpose = self.random.choice([*PURPOSES.values(), *(PURPOSES[name] for name in _OFTEN)])
+        purpose = self.random.choice([*_PURPOSES, *(PURPOSES[name] for name in _OFTEN)])
+        back = self.random.randint(6, 60) if self._perhaps(0.25) else 0
         against = self._original(purpose) if purpose.against and not self._perhaps(0.2) else None
         lines = self._lines(purpose, against)
         often = 0.95 if purpose.flow is Flow.LAND else 0.4
@@ -101,7 +111,7 @@ class History:
             purpose.name,
             *lines,
             id=f"M{self._count}",
-            at=after(self._count),
+            at=after(self._count - back),
             against=None if against is None else Reference(id=against.id, source=against.source),
             dry_run=self._perhaps(0.1),
             company="shop" if self._perhaps(0.5) else None,
@@ -233,7 +243,20 @@ def test_movements_of_all_purposes_in_sets_are_answered_as_if_all_were_at_hand(d
             bodies, expected = history.next_set()
             assert answers(gate.send(*bodies)) == expected
         assert_sound(engine)
-    assert history.accepted == set(PURPOSES)
+        assert_over_time(engine, history.shop.timeline)
+    assert history.accepted == {each.name for each in _PURPOSES}
+    assert history.set_aside > 10
+
+
+def assert_over_time(engine: Engine, timeline: Timeline) -> None:
+    """What the database tells of the past is what was accepted."""
+    changes = "SELECT item, warehouse, batch, effective_at, stamp, part, quantity, line FROM receiving.change"
+    assert sorted(rows(engine, changes)) == sorted((*each.place[1:], *each[1:]) for each in timeline.changes)
+    counts = """
+        SELECT item, warehouse, batch, effective_at, stamp, source, id, line, cast(entry AS text), account, posting_date
+        FROM receiving.count
+    """
+    assert sorted(rows(engine, counts)) == sorted((*place[1:], *count) for place, count in timeline.counts)
 
 
 def answers(outputs: Sequence[Output]) -> dict[str, _Answer]:

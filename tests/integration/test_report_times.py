@@ -198,6 +198,7 @@ def test_changes_tell_entry_by_entry_why_a_balance_of_one_day_is_another_one_now
             "quantity": 1,
             "value": 3,
             "effective_at": late.effective_at,
+            "posting_date": late.posting_date,
             "recorded_at": late.recorded_at,
             "source": late.source,
             "id": late.id,

@@ -47,6 +47,11 @@ class Day:
         self.now += time
         self.pipeline.settle()
 
+    def stock(self) -> int:
+        """How much stands there."""
+        with transaction(self.pipeline.engine) as connection:
+            return int(query(connection, "SELECT sum(quantity) FROM receiving.stock")[0][0])
+
     def told(self) -> dict[str, list[str]]:
         """The reasons against each movement that was answered; none for an accepted one."""
         with transaction(self.pipeline.engine) as connection:
@@ -65,7 +70,8 @@ def test_a_cancellation_waits_for_its_original(day: Day) -> None:
     day.cancellation()
     assert day.told() == {}
     day.receipt()
-    assert day.told() == {"R1": [], "C1": ["cancelling_unsupported"]}
+    assert day.told() == {"R1": [], "C1": []}
+    assert day.stock() == 0
 
 
 def test_an_original_that_comes_after_its_cancellation_gave_up_is_refused(day: Day) -> None:

@@ -15,11 +15,13 @@ from sqlalchemy import Engine
 from structlog.testing import capture_logs
 from typer.testing import Result
 
+from services.accounting.handlers import chaining as journal_chaining
 from services.accounting.handlers.numbering import number_entries
 from services.desk.cli.asking import Tally
 from services.desk.cli.trying import read_trial
 from services.desk.events import read_event
 from services.desk.pipeline import Pipeline
+from services.ledger.handlers import chaining as ledger_chaining
 from shared.broker.topology import RECEIVING
 from shared.contracts.codec import Malformed, decoder, read, write
 from shared.contracts.envelope import raw_movements, read_envelope
@@ -33,6 +35,10 @@ from shared.settings import Settings
 from tests import commands
 from tests.builders import carry_out, rows
 
+CHAINING = {
+    "ledger": (ledger_chaining.chain_entries, ledger_chaining.tell_heads),
+    "accounting": (journal_chaining.chain_entries, journal_chaining.tell_heads),
+}
 DAY = "2026-03-02"
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TABLES = """
@@ -140,7 +146,11 @@ def shop(database: str) -> Iterator[Shop]:
     env = commands.environment(STOCKBOOK_DATABASE_URL=database)
     told = commands.told("publish", "-", env=env, given="\n".join([*MASTERS, *STOCK]))
     assert told == f"{len(MASTERS) + len(STOCK)} accepted, 0 rejected\n"
-    carry_out(engine, "accounting", number_entries)  # or a sweep would, while something is tried
+    # Or sweeps would, while something is tried.
+    carry_out(engine, "accounting", number_entries)
+    for schema, (chain_entries, tell_heads) in CHAINING.items():
+        carry_out(engine, schema, chain_entries)
+        carry_out(engine, schema, tell_heads)
     yield Shop(engine, env)
     engine.dispose()
 

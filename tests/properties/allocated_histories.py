@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from shared.contracts.movement import AllocatedCost, Leg, MovementAllocated
-from shared.purposes import PURPOSES, Method
+from shared.purposes import PURPOSES, Method, Role
 from shared.quantities import ZERO
 from tests.builders import ACCOUNTS, Receiving, leg
 from tests.properties.dice import Dice
@@ -297,12 +297,17 @@ class Shop:
         """The next movement, with a stamp in the bin of each original; some purposes book to another account."""
         also = [(each.leg.item, each.leg.warehouse) for each in originals]
         movement = self._receiving.movement(*legs, purpose=purpose, costs=costs, also=also)
+        accounts, currency = self._accounts(purpose), CURRENCIES[self._digits]
+        movement = structs.replace(movement, accounts=accounts, digits=self._digits, currency=currency)
+        self._floor.settle(movement)
+        return movement
+
+    def _accounts(self, purpose: str) -> dict[Role, str]:
+        """The accounts of a movement; one that may name another for the side that is not stock sometimes does."""
         accounts = dict(ACCOUNTS)
         if PURPOSES[purpose].takes_difference and self._dice.coin():
             accounts[PURPOSES[purpose].counter] = "samples"
-        movement = structs.replace(movement, accounts=accounts, digits=self._digits, currency=CURRENCIES[self._digits])
-        self._floor.settle(movement)
-        return movement
+        return accounts
 
 
 def _leg(

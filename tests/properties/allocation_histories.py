@@ -12,7 +12,7 @@ from msgspec import structs
 
 from services.receiving.decide.stock import Item
 from shared.contracts.movement import AdditionalCost, MovementRequested, Reference, RequestedLine
-from shared.purposes import PURPOSES, Pick, Tracking
+from shared.purposes import PURPOSES, Flow, Pick, Tracking
 from shared.quantities import Money
 from tests.builders import COMPANY, MORNING
 from tests.properties.reference_allocation import COMING, MAKING, Answer, Book, Taken, Unit
@@ -28,6 +28,7 @@ EXPIRIES: dict[str, date | None] = {
 PLACES = ("north", "north", "south", "quarantine")
 HAND_MADE = ("H1", "H2", "H3", "h3", "S-01", "S-03", "S-06")
 RETURNING = ("sales_return", "purchase_return")
+_PURPOSES = [name for name, purpose in PURPOSES.items() if purpose.flow is not Flow.CANCEL]
 
 ITEMS: dict[str, Item] = {
     each.item: each
@@ -56,9 +57,16 @@ class History:
         self._count = 0
 
     def next(self) -> MovementRequested:
-        """The next movement, a little later than the one before, on another day now and then, or late."""
+        """The next movement that takes effect behind all others of its bins."""
+        asked = self.draw()
+        while self.book.is_back_dated(asked):
+            asked = self.draw()
+        return asked
+
+    def draw(self) -> MovementRequested:
+        """A movement a little later than the one before, on another day now and then, or late."""
         self._count += 1
-        purpose = self.random.choice(list(PURPOSES) if self.book.units else COMING)
+        purpose = self.random.choice(_PURPOSES if self.book.units else COMING)
         fields: dict[str, Any] = {"company": COMPANY, "id": f"M{self._count}", "at": self._moment()}
         original = self._original(purpose)
         if original is not None:

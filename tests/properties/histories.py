@@ -3,7 +3,8 @@
 The one idea is the book of what stands where: whatever a movement asks for can be had when the movements come in the
 order drawn. A day that goes `one_way` can be had in any order: each movement takes from one warehouse only, goods go
 from the dock towards the counter and never back, and so whatever a movement takes comes by movements that wait for
-nothing behind it. There every line says what it moves, and an item costs the same each time.
+nothing behind it. There every line says what it moves. An item costs the same each time, unless it may cost anything:
+then what it is worth is a matter of time.
 """
 
 from collections import defaultdict
@@ -61,10 +62,10 @@ GOODS = (
 _DEFINED_BATCHES = {"serum": [f"S{n}" for n in range(1, 31)], "phone": ["PB1", "PB2"]}
 
 
-def masters(patience: int = 60) -> list[Event]:
+def masters(patience: int = 60, lateness: int = 86_400) -> list[Event]:
     """The company, whose tills may be late by a whole day, its source with this patience (seconds), and its goods."""
     accounts = [{"account": account, "kind": kind} for account, kind in _ACCOUNTS.items()]
-    company = {"company": COMPANY, "currency": "EUR", "lateness": 86_400}
+    company = {"company": COMPANY, "currency": "EUR", "lateness": lateness}
     return [
         _definition("company", COMPANY, company),
         _definition("source", SOURCE, {"source": SOURCE, "patience": patience}),
@@ -98,9 +99,9 @@ def any_day(random: Random, count: int) -> list[MovementRequested]:
     return _draw(_Day(random, GOODS), count)
 
 
-def one_way_day(random: Random, count: int) -> list[MovementRequested]:
-    """So many movements that can all be had in any order, if those that come early wait."""
-    return _draw(_Day(random, [each for each in GOODS if each.explicit], one_way=True), count)
+def one_way_day(random: Random, count: int, *, any_rate: bool = False) -> list[MovementRequested]:
+    """So many movements that can all be had in any order, if those that come early wait; no two at one time."""
+    return _draw(_Day(random, [each for each in GOODS if each.explicit], one_way=True, any_rate=any_rate), count)
 
 
 def _draw(day: "_Day", count: int) -> list[MovementRequested]:
@@ -110,10 +111,13 @@ def _draw(day: "_Day", count: int) -> list[MovementRequested]:
 class _Day:
     """Draws what happens next from the book of what stands where, by batch or serial ("" where a line names none)."""
 
-    def __init__(self, random: Random, goods: Sequence[Goods], *, one_way: bool = False) -> None:
+    def __init__(
+        self, random: Random, goods: Sequence[Goods], *, one_way: bool = False, any_rate: bool = False
+    ) -> None:
         self.random = random
         self.goods = goods
         self.one_way = one_way
+        self.any_rate = any_rate
         self._standing: dict[tuple[str, str], dict[str, Decimal]] = defaultdict(dict)
         self._gone: list[str] = []
         self._count = 0
@@ -167,8 +171,10 @@ class _Day:
 
     def _rate(self, goods: Goods) -> dict[str, Any]:
         """What it costs; where the order is not to be changed, any other rate, the last one known, or nothing."""
-        if self.one_way:
+        if self.one_way and not self.any_rate:
             return {"rate": goods.rate}
+        if self.one_way:
+            return {"rate": Decimal(goods.rate) * self.random.randint(5_000, 15_000) / 10_000}
         if "standard_rate" in goods.more and self._chance(0.2):
             return {"rate": None}
         if "units" not in goods.more and self._chance(0.05):

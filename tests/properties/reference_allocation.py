@@ -11,7 +11,7 @@ from shared.contracts.movement import MovementRequested
 from shared.purposes import PURPOSES
 from tests.properties import reference_correcting as correcting
 from tests.properties import reference_returning as returning
-from tests.properties.reference_book import Answer, Place, Records, Refused, Taken, Unit
+from tests.properties.reference_book import Answer, BackDated, Place, Records, Refused, Taken, Unit
 from tests.properties.reference_moving import MAKING, Play
 
 __all__ = ["COMING", "LATENESS", "MAKING", "Answer", "Book", "Taken", "Unit"]
@@ -22,6 +22,20 @@ COMING = ("opening_stock", "material_receipt", "purchase_receipt")
 
 class Book(Records):
     """The book, and what is asked of it."""
+
+    def is_back_dated(self, movement: MovementRequested) -> bool:
+        """Whether a movement would take effect before something that came already, if it is not refused."""
+        try:
+            original = _original(self, movement)
+        except Refused:
+            original = None
+        try:
+            _effective_at(self, movement, original)
+        except BackDated:
+            return True
+        except Refused:
+            return False
+        return False
 
     def ask(self, movement: MovementRequested) -> Answer | None:
         """Play a movement; None, and nothing has happened, where it is refused."""
@@ -87,7 +101,7 @@ def _effective_at(book: Book, movement: MovementRequested, original: Answer | No
         return posted
     counts = (each for each in _counted(book, movement, original) if each > posted)
     if last - posted > LATENESS or last.date() != posted.date() or any(counts) or movement.purpose == "reconciliation":
-        raise Refused
+        raise BackDated if original is None or original.effective_at <= posted else Refused
     return last
 
 

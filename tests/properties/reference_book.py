@@ -24,6 +24,10 @@ class Refused(Exception):  # noqa: N818 - what the movement is
     """The movement is not accepted."""
 
 
+class BackDated(Refused):
+    """The movement takes effect before what came behind it; this book is written forward only."""
+
+
 @dataclass(slots=True)
 class Unit:
     """One unit of an item: where it stands (None: it left, by a part, from a warehouse), since when, its last move."""
@@ -81,9 +85,9 @@ class Answer:
 class Records:
     """All that ever was: the units, when batches came and went, and every accepted movement.
 
-    `owed` is how many units were taken out of a bin that were not there. `drawn` are the bins (None), or batches in
-    them, on whose worth something hung, with the stamp; `rated` are those in which a rate is known. `returned` is how
-    much of a part was returned, or which serials. `tells`: their source tells facts, never refused for want of stock.
+    `owed` is how many units were taken out of a bin that were not there; `rated` are the bins in which a rate is known,
+    and since when. `returned` is how much of a part was returned, or which serials. `tells`: their source tells facts,
+    never refused for want of stock.
     """
 
     items: Mapping[str, Item]
@@ -95,8 +99,7 @@ class Records:
     expiries: dict[tuple[str, str], date | None] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     owed: dict[Place, int] = field(default_factory=dict)
-    drawn: list[tuple[Place, str | None, int]] = field(default_factory=list)
-    rated: set[Place] = field(default_factory=set)
+    rated: dict[Place, datetime] = field(default_factory=dict)
     returned: list[tuple[Part, int, tuple[str, ...]]] = field(default_factory=list)
 
     def trial(self) -> Self:
@@ -108,8 +111,7 @@ class Records:
             expiries=dict(self.expiries),
             counters=dict(self.counters),
             owed=dict(self.owed),
-            drawn=list(self.drawn),
-            rated=set(self.rated),
+            rated=dict(self.rated),
             returned=list(self.returned),
         )
 
@@ -133,10 +135,11 @@ class Records:
         return sum(place in each.stamps for each in self.documents.values())
 
     def entered(self, item: str, batch: str) -> Mark:
-        """When a batch came into the company since it last left."""
+        """When a batch first came into the company since it last left."""
         total, since = 0, None
         for mark, change in self.passing(item, batch):
-            since = mark if total == 0 else since
+            if since is None or total == 0 or (change > 0 and mark[0] < since[0]):
+                since = mark
             total += change
         assert since is not None
         return since

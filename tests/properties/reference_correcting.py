@@ -22,7 +22,6 @@ def count(play: Play) -> None:
         else:
             _count_units(play, number, line)
         play.counted.add(place)
-        play.draw(place)
 
 
 def _count_units(play: Play, number: int, line: RequestedLine) -> None:
@@ -33,7 +32,9 @@ def _count_units(play: Play, number: int, line: RequestedLine) -> None:
     standing = [each for each in play.book.standing(*place) if each.batch == line.batch]
     owed = play.book.owed.pop(place, 0)
     counted = int(line.quantity or 0)
-    if line.rate is None and len(standing) - owed <= 0 < counted and place not in play.book.rated:
+    if line.rate is None and len(standing) - owed <= 0 < counted and place not in play.rated:
+        raise Refused
+    if line.batch is not None and not standing and counted and play.book.entered(*_key(line))[0] > play.at:
         raise Refused
     if line.rate is not None and counted:
         play.rating.add(place)
@@ -44,6 +45,10 @@ def _count_units(play: Play, number: int, line: RequestedLine) -> None:
     for _ in range(counted - len(standing)):
         play.add(number, item, place[1], line.batch, None, 0)
     play.valued.append(Taken(number, *place, counted - len(standing) + owed, line.batch))
+
+
+def _key(line: RequestedLine) -> tuple[str, str]:
+    return (str(line.item), str(line.batch))
 
 
 def _count_serials(play: Play, number: int, line: RequestedLine) -> None:
@@ -94,7 +99,6 @@ def write_down(play: Play) -> None:
                 raise Refused
         done += [(place, each) for each in things]
         play.valued.append(Taken(number, *place, 0, line.batch, serials))
-        play.draw(place)
     if len(set(done)) < len(done):
         raise Refused
 
@@ -116,7 +120,7 @@ def _written(play: Play, line: RequestedLine, place: Place) -> tuple[str, ...]:
 
 
 def land(play: Play) -> None:
-    """The goods of a receipt's lines, where they stand as they came and nothing was valued by them since."""
+    """The goods of a receipt's lines, whatever became of them."""
     receipt = play.original
     if receipt is None:
         raise Refused
@@ -127,17 +131,5 @@ def land(play: Play) -> None:
     identifier = play.movement.against.id if play.movement.against is not None else ""
     for index, part in enumerate(receipt.came):
         if not named or part.line in named:
-            place = (part.item, part.warehouse)
-            if _moved_on(play, part, receipt.stamps[place]):
-                raise Refused
             original = (identifier, "came", index)
-            play.valued.append(Taken(part.line, *place, 0, part.batch, part.serials, original))
-
-
-def _moved_on(play: Play, part: Taken, stamp: int) -> bool:
-    place = (part.item, part.warehouse)
-    drawn = {None} if part.serials else {None, part.batch}
-    if any(each == place and what in drawn and when >= stamp for each, what, when in play.book.drawn):
-        return True
-    units = [play.book.known(part.item, each) for each in part.serials]
-    return any((each.place, each.came[1], each.moved_at) != (place[1], stamp, play.at) for each in units)
+            play.valued.append(Taken(part.line, part.item, part.warehouse, 0, part.batch, part.serials, original))

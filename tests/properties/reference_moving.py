@@ -55,7 +55,9 @@ class Play:
         for unit, target in self.arriving:
             moved.add((unit.item, target))
             self.stand(unit, target)
-        self.book.rated |= {place for place in self._rating() if self.book.quantity(place) > 0}
+        for place in self._rating():
+            if self.book.quantity(place) > 0:
+                self.book.rated[place] = min(self.at, self.book.rated.get(place, self.at))
         return Answer(
             purpose=self.movement.purpose,
             effective_at=self.at,
@@ -71,24 +73,24 @@ class Play:
     def _rating(self) -> set[Place]:
         """Where something of worth came: at a rate, or from where one is known."""
         rating = set(self.rating)
-        known = {item for item, _ in self.book.rated & (self.stamped | self.counted)}
+        known = {item for item, _ in self.rated & (self.stamped | self.counted)}
         rating |= {place for place in self.returning if place[0] in known}
         consumed = {(each.item, each.warehouse) for each in self.left}
-        return rating | (self.making if consumed & self.book.rated else set())
+        return rating | (self.making if consumed & self.rated else set())
+
+    @property
+    def rated(self) -> set[Place]:
+        """The bins in which a rate is known at the moment."""
+        return {place for place, since in self.book.rated.items() if since <= self.at}
 
     def mark(self, item: str, warehouse: str, line: int, place: int = 0) -> Mark:
         """When something comes by a line."""
         return (self.at, self.book.touched((item, warehouse)) + 1, line, place)
 
-    def draw(self, place: Place, batch: str | None = None) -> None:
-        """Note that something hangs on the worth of what stands in a bin, or of a batch there."""
-        self.book.drawn.append((place, batch, self.book.touched(place) + 1))
-
     def rate_is_known(self, place: Place) -> None:
         """What has no rate takes the last one of its bin."""
-        if place not in self.book.rated:
+        if place not in self.rated:
             raise Refused
-        self.draw(place)
 
     # --- coming -------------------------------------------------------------------------------------------------------
 
@@ -141,7 +143,6 @@ class Play:
         """A unit comes to stand in a warehouse, unless one is owed there: then it is gone already."""
         owed = self.book.owed.get((unit.item, target), 0)
         if owed:
-            self.draw((unit.item, target))
             self.book.owed[unit.item, target] = owed - 1
         else:
             unit.place = target
@@ -171,15 +172,13 @@ class Play:
         units = self._named(item, line) if line.serials else self._picked(item, line)
         wanted = quantity_of(line)
         if item.tracking is Tracking.NONE:
-            self.draw((item.item, source))
             units += self.owe(number, item, source, wanted - len(units))
         if len(units) < wanted or any(not self._may_leave(line, each) for each in units):
             raise Refused
-        if (item.item, source) in self.book.rated and line.target is not None:
+        if (item.item, source) in self.rated and line.target is not None:
             self.rating.add((item.item, line.target))
         if item.tracking is Tracking.BATCH:
             for batch in dict.fromkeys(each.batch for each in units):
-                self.draw((item.item, source), batch)
                 self.take(number, line, source, batch, [each for each in units if each.batch == batch])
         else:
             self.take(number, line, source, line.batch, units)
@@ -189,7 +188,7 @@ class Play:
         if lacking <= 0 or not (self.book.tells or item.allow_negative_stock):
             return []
         place = (item.item, source)
-        if not self.book.tells and place not in self.book.rated:
+        if not self.book.tells and place not in self.rated:
             raise Refused
         self.book.owed[place] = self.book.owed.get(place, 0) + lacking
         self.short.append((number, lacking))

@@ -176,8 +176,6 @@ def _send_back(play: Play, number: int, line: RequestedLine) -> None:
         for part, _, quantity, serials in matches:
             units = _to_leave(play, number, item, source, batch, quantity, serials)
             play.take(number, line, source, batch, units, part)
-        if item.tracking is not Tracking.SERIAL:
-            play.draw((item.item, source), batch)
 
 
 def _to_leave(

@@ -39,12 +39,16 @@ class Shortage:
 
 @dataclass
 class Arrival:
-    """What came in, and the lots that it found, since anything was last taken, counted or written down."""
+    """What came in, and the lots that it found, since anything was last taken, counted or written down.
+
+    `covered`: some of it covered a shortage, and does not lie there.
+    """
 
     entry: str
     quantity: Fraction
     worth: Fraction
     found: list[Lot]
+    covered: bool
 
 
 @dataclass
@@ -114,7 +118,7 @@ def nano(number: Fraction) -> Fraction:
 def bring(heap: Heap, leg: Leg, entry: str, quantity: Fraction, worth: Fraction, costs: Costs) -> None:
     """What a leg brings covers what is lacking, then lies down."""
     heap.costs |= costs
-    heap.arrivals.append(Arrival(entry, quantity, worth, _copied(heap.lots)))
+    heap.arrivals.append(Arrival(entry, quantity, worth, _copied(heap.lots), bool(heap.shortages)))
     for piece in _covered(heap, quantity, worth):
         shortage = heap.shortages[0]
         shortage.quantity -= piece.quantity
@@ -185,8 +189,10 @@ def revalue(heap: Heap, costs: Costs, change: Fraction) -> None:
 def write_down(heap: Heap, leg: Leg, rate: Fraction) -> None:
     """Nothing is worth more than this rate a unit."""
     if leg.tracking is Tracking.SERIAL:
-        costs = {serial: min(heap.costs[serial], rate) for serial in leg.serials}
-        revalue(heap, costs, total(costs[serial] - heap.costs[serial] for serial in costs))
+        # What left before is not written down.
+        costs = {serial: min(heap.costs[serial], rate) for serial in leg.serials if serial in heap.costs}
+        if costs:
+            revalue(heap, costs, total(costs[serial] - heap.costs[serial] for serial in costs))
         return
     heap.arrivals.clear()
     for lot in heap.lots:
@@ -195,18 +201,50 @@ def write_down(heap: Heap, leg: Leg, rate: Fraction) -> None:
 
 
 def land(heap: Heap, leg: Leg, entry: str, change: Fraction) -> None:
-    """What an entry brought is worth more or less; of goods in layers, all from it on comes in once more."""
+    """What an entry brought is worth more or less; of goods in layers, all from it on comes in once more.
+
+    Where nothing is there, nothing is worth more.
+    """
+    if heap.quantity <= 0:
+        return
     if _has_layers(leg):
         (place,) = (place for place, each in enumerate(heap.arrivals) if each.entry == entry)
-        heap.arrivals[place].worth += change
-        heap.lots = _copied(heap.arrivals[place].found)
-        for each in heap.arrivals[place:]:
-            each.found = _copied(heap.lots)
-            _lie_down(heap.lots, leg, each.quantity, each.worth)
+        if any(each.covered for each in heap.arrivals):
+            heap.lots = _lying_after(heap, leg, heap.arrivals[place:], change)
+            heap.arrivals[place].worth += change
+        else:
+            heap.arrivals[place].worth += change
+            heap.lots = _copied(heap.arrivals[place].found)
+            for each in heap.arrivals[place:]:
+                each.found = _copied(heap.lots)
+                _lie_down(heap.lots, leg, each.quantity, each.worth)
     else:
         heap.lots[0].worth += change
     for serial in leg.serials:
         heap.costs[serial] = max(heap.costs[serial] + nano(change / len(leg.serials)), NOTHING)
+
+
+def _lying_after(heap: Heap, leg: Leg, again: Sequence[Arrival], change: Fraction) -> list[Lot]:
+    """What lies there when some of it covered a shortage, and the first of those that come once more is worth more.
+
+    Each is taken back out of the newest lot first. Of what does not lie there as a whole it is not known how much stays
+    of it: then all that is there becomes one lot.
+    """
+    lots = _copied(heap.lots)
+    worths = {}
+    for each in reversed(again):
+        if not lots or lots[-1].quantity < each.quantity:
+            worth = heap.worth + change
+            return [Lot(heap.quantity, worth, nano(worth / heap.quantity))]
+        whole = lots[-1].quantity == each.quantity
+        worths[each.entry] = lots[-1].worth if whole else each.worth
+        lots[-1].quantity -= each.quantity
+        lots[-1].worth -= worths[each.entry]
+        lots = [lot for lot in lots if lot.quantity]
+    worths[again[0].entry] += change
+    for each in again:
+        _lie_down(lots, leg, each.quantity, worths[each.entry])
+    return lots
 
 
 @dataclass(frozen=True)

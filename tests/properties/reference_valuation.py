@@ -5,6 +5,7 @@ It follows the rules and not the code: what a bin holds stands in `reference_sto
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -113,7 +114,8 @@ class _Turn:
         before = self._now()
         quantity = Fraction(self.leg.quantity)
         stock.bring(self.heap, self.leg, self._name(), quantity, coming.worth, coming.costs)
-        known = NOTHING if self.leg.arrives_from is None else left[self.leg.arrives_from].known
+        cheap = self.leg.arrives_from is not None and not coming.worth
+        known = left[self.leg.arrives_from].known if cheap and self.leg.arrives_from is not None else NOTHING
         self._tell(before, quantity, coming, known=known)
 
     def _count(self, counted: Fraction, worth: Fraction) -> None:
@@ -129,24 +131,27 @@ class _Turn:
             self._tell(before, counted - held, Coming(NOTHING))
 
     def _write_down(self, rate: Fraction) -> None:
-        before = self._now()
+        """What would lower no value lowers nothing."""
+        before, heap = self._now(), deepcopy(self.heap)
         stock.write_down(self.heap, self.leg, rate)
         if self._now().value != before.value:
             self._tell(before, NOTHING, Coming(NOTHING, self._costs()))
+        else:
+            vars(self.heap).update(vars(heap))
 
     def _land(self, coming: Coming) -> None:
         """Neither receipt nor stock is worth less than nothing: what cannot be taken off is booked as an adjustment."""
         before = self._now()
         original = self.books.entry(self.leg.original)
         present = original.worth + stock.total(each.worth for each in self.books.corrections(original))
-        change = max(coming.worth, -present, -self.heap.worth)
+        change = max(coming.worth, -present, -self.heap.worth) if self.heap.quantity > 0 else NOTHING
         stock.land(self.heap, self.leg, original.entry, change)
         gap = round(change - coming.worth, self.movement.digits)
         book(coming.booked, self.movement.accounts[Role.STOCK_ADJUSTMENT], gap)
         self._tell(before, NOTHING, Coming(change, self._costs(), coming.booked))
 
     def _costs(self) -> Costs:
-        return {serial: self.heap.costs[serial] for serial in self.leg.serials}
+        return {serial: self.heap.costs[serial] for serial in self.leg.serials if serial in self.heap.costs}
 
     def _value_at(self, worth: Fraction) -> Fraction:
         """The value of the bin if this heap, which is never worth less than nothing, had that worth."""
@@ -184,9 +189,9 @@ class _Turn:
                 value_after=now.value,
                 costs=coming.costs,
                 booked=coming.booked,
+                known=before.rate,
                 original=self.leg.original if whole else None,
                 arrives_from=self.leg.arrives_from if whole else None,
-                known=before.rate,
                 returned=coming.returned,
             )
         )

@@ -14,6 +14,7 @@ from services.ledger.decide.posting import post
 from services.receiving.decide.allocation import Accepted, Rejected, allocate
 from services.receiving.decide.case import Limits
 from services.receiving.decide.originals import legs_with_entries
+from services.receiving.decide.past import Aside
 from services.receiving.decide.picking import Pickable, in_order, spread
 from services.receiving.decide.stock import Entered
 from shared.contracts.movement import MovementRequested
@@ -58,16 +59,23 @@ class Played:
         for _ in range(movements):
             if self.history.random.random() < 0.1:
                 self._turn_hold()
-            asked = self.history.next()
+            asked = self.history.draw()
+            if self.history.book.is_back_dated(asked):
+                assert isinstance(self._allocate(asked), Aside), asked
+                continue
             expected = self.history.book.ask(asked)
             judged = self.ask(asked)
             assert agrees(judged, expected), (asked, reasons(judged), expected)
             self._compare_originals(judged, expected)
 
     def ask(self, asked: MovementRequested) -> Accepted | Rejected:
-        judged = allocate([request(asked)], self.shop.stock, FAR_AHEAD, Limits())[0]
+        judged = self._allocate(asked)
+        assert not isinstance(judged, Aside), asked
         self.judged.append(judged)
         return judged
+
+    def _allocate(self, asked: MovementRequested) -> Accepted | Rejected | Aside:
+        return allocate([request(asked)], self.shop.stock, FAR_AHEAD, Limits())[0]
 
     def _compare_originals(self, judged: Accepted | Rejected, expected: Answer | None) -> None:
         """Each leg undoes the part of another movement that the reference has for it, and no other."""

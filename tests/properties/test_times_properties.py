@@ -1,11 +1,10 @@
 """Balances as of any time and as known at any time, over random histories whose recorded and effective orders differ.
 
-What a report tells is compared with a plain sum over what the ledger told, and over what is booked of that; and what
-became known between two times explains how two balances of one time differ.
+What a report tells is compared with a plain sum over what the ledger told, some of it valued anew since, and over what
+is booked of that; and what became known between two times explains how two balances of one time differ.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,29 +12,28 @@ from operator import itemgetter
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec.json import Decoder
 
-from services.accounting.decide.journal import book
-from services.accounting.handlers import book_movements
+from services.accounting.handlers import book_movements, book_revaluations
 from services.desk.reporting import REPORTS
-from shared.contracts.codec import write
-from shared.contracts.movement import MovementAllocated
-from shared.contracts.registry import MOVEMENT_POSTED
-from shared.contracts.stock import MovementPosted
+from shared.contracts.codec import decoder, read
+from shared.contracts.journal import JournalPosted
+from shared.contracts.registry import MOVEMENT_POSTED, STOCK_REVALUED
+from shared.contracts.stock import MovementPosted, StockRevalued
 from shared.db import transaction
 from shared.quantities import ZERO
 from shared.report import Filters, records
-from shared.service import Input
-from tests import servers
-from tests.accounting_builders import JOURNAL_ENTRY
-from tests.builders import MORNING, deliver, posted
-from tests.properties.allocated_histories import histories
+from shared.service import Input, Output
+from tests.properties.time_histories import dated_histories
+from tests.properties.time_ledger import Ledger, Opening, ledgers
 
 pytestmark = pytest.mark.timeout(600)
-few = settings(max_examples=settings().max_examples // 3)
+PLANS = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 3), st.sampled_from((1, 100))), min_size=1, max_size=4)
+
+_posted = decoder(MovementPosted)
+_revalued = decoder(StockRevalued)
 
 Key = tuple[Any, ...]
 Pair = tuple[Decimal, Decimal]
@@ -82,19 +80,26 @@ def less(later: Sums, earlier: Sums) -> Sums:
     return added([*later.items(), *((key, (-one, -other)) for key, (one, other) in earlier.items())])
 
 
-def reported(connection: sa.Connection, name: str, subject: Subject, **times: Any) -> Sums:
-    rows = records(REPORTS[name], connection, Filters(**times))
+def reported(ledger: Ledger, name: str, subject: Subject, **times: Any) -> Sums:
+    with transaction(ledger.engine) as connection:
+        rows = records(REPORTS[name], connection, Filters(company=ledger.company, **times))
     # What names a batch stands among all other changes of stock.
     rows = [row for row in rows if all(row[each] is not None for each in subject.names)]
     return added((itemgetter("company", *subject.names)(row), itemgetter(*subject.amounts)(row)) for row in rows)
 
 
-def changes(told: Iterable[MovementPosted], subject: Subject) -> list[Change]:
-    """What movements add to their subjects, one by one."""
+def changes(ledger: Ledger, subject: Subject) -> list[Change]:
+    """What the ledger told adds to their subjects, or what was booked of it, one by one."""
+    if subject is ACCOUNTS:
+        return [
+            Change((each.company, *key), pair, each.effective_at, each.recorded_at)
+            for each in ledger.journal
+            for key, pair in _bookings(each)
+        ]
     return [
         Change((each.company, *key), pair, each.effective_at, each.recorded_at)
-        for each in told
-        for key, pair in (_bookings(each) if subject is ACCOUNTS else _entries(each, subject))
+        for each in ledger.told
+        for key, pair in _entries(each, subject)
     ]
 
 
@@ -105,9 +110,8 @@ def _entries(movement: MovementPosted, subject: Subject) -> Iterator[tuple[Key, 
             yield key, (entry.quantity, entry.value)
 
 
-def _bookings(movement: MovementPosted) -> Iterator[tuple[Key, Pair]]:
-    journal = book(movement, JOURNAL_ENTRY)
-    for each in journal.transfers if journal else ():
+def _bookings(journal: JournalPosted) -> Iterator[tuple[Key, Pair]]:
+    for each in journal.transfers:
         yield (each.debit,), (each.amount, ZERO)
         yield (each.credit,), (ZERO, each.amount)
 
@@ -121,68 +125,63 @@ def naive(of: Iterable[Change], as_of: datetime | None, known_at: datetime | Non
     )
 
 
-@st.composite
-def back_dated(draw: st.DrawFn) -> list[MovementAllocated]:
-    """A history in which movements take effect, often several at once, before they are recorded, or then."""
-    hours = st.integers(-3, 1).map(lambda hours: MORNING + timedelta(hours=hours))
-    return [
-        structs.replace(each, effective_at=min(each.recorded_at, draw(hours)))
-        for each in draw(histories(beyond_stock=True))
-    ]
-
-
-def times(history: Sequence[MovementAllocated]) -> st.SearchStrategy[datetime | None]:
+def times(ledger: Ledger) -> st.SearchStrategy[datetime | None]:
     """When something changes, a moment before, or no time at all."""
-    changing = sorted({time for each in history for time in (each.effective_at, each.recorded_at)})
+    changing = sorted({time for each in ledger.told for time in (each.effective_at, each.recorded_at)})
     before = [time - timedelta(microseconds=1) for time in changing]
     return st.none() | st.sampled_from([*changing, *before])
 
 
-@contextmanager
-def books(postgres: str, empty_database: str, history: Sequence[MovementAllocated]) -> Iterator[sa.Connection]:
-    """A database in which the ledger has posted a history, and accounting has booked it."""
-    with servers.fresh_database(postgres, template=sa.make_url(empty_database).database) as url:
-        engine = sa.create_engine(url, poolclass=sa.NullPool)
-        deliver(engine, *history)
-        inputs = [Input(each.source, MOVEMENT_POSTED, each, write(each)) for each in posted(history)]
-        with transaction(engine) as connection:
-            book_movements(inputs, connection)
-        with transaction(engine) as connection:
-            yield connection
+def work(ledger: Ledger, data: st.DataObject) -> None:
+    """Post and book a history that is told late, and value some of what is to be valued anew."""
+    history = data.draw(dated_histories())
+    ledger.play(history.of(ledger.company).movements, data.draw(PLANS))
+    posted = [each for each in ledger.outputs if each.kind == MOVEMENT_POSTED]
+    revalued = [each for each in ledger.outputs if each.kind == STOCK_REVALUED]
+    with transaction(ledger.engine) as connection:
+        book_movements([_input(each, _posted) for each in posted], connection)
+        book_revaluations([_input(each, _revalued) for each in revalued], connection)
 
 
-@few
+def _input(output: Output, decoder: Decoder[Any]) -> Input:
+    return Input(output.source, output.kind, read(decoder, output.body), output.body)
+
+
+@pytest.fixture(scope="module")
+def opening(postgres: str, empty_database: str) -> Iterator[Opening]:
+    with ledgers(postgres, empty_database) as opening:
+        yield opening
+
+
 @given(st.data())
 def test_a_balance_is_the_plain_sum_of_what_had_taken_effect_and_was_known(
-    postgres: str, empty_database: str, data: st.DataObject
+    opening: Opening, data: st.DataObject
 ) -> None:
-    history = data.draw(back_dated())
-    time = times(history)
-    questions = data.draw(st.lists(st.tuples(time, time), min_size=1, max_size=8))
-    with books(postgres, empty_database, history) as connection:
+    with opening() as ledger:
+        work(ledger, data)
+        time = times(ledger)
+        questions = data.draw(st.lists(st.tuples(time, time), min_size=1, max_size=8))
         for subject in (STOCK, BATCHES, ACCOUNTS):
-            expected = changes(posted(history), subject)
+            expected = changes(ledger, subject)
             for as_of, known_at in [(None, None), *questions]:
-                found = reported(connection, subject.balance, subject, as_of=as_of, known_at=known_at)
+                found = reported(ledger, subject.balance, subject, as_of=as_of, known_at=known_at)
                 assert found == naive(expected, as_of, known_at)
 
 
-@few
 @given(st.data())
 def test_what_became_known_explains_the_difference_of_two_balances_of_one_time(
-    postgres: str, empty_database: str, data: st.DataObject
+    opening: Opening, data: st.DataObject
 ) -> None:
-    history = data.draw(back_dated())
-    time = times(history)
-    questions = data.draw(st.lists(st.tuples(time, time, time), min_size=1, max_size=8))
-    with books(postgres, empty_database, history) as connection:
-        for subject in (STOCK, BATCHES, ACCOUNTS):
-            for as_of, one, other in questions:
-                since, until = (one, other) if one is None or other is None else sorted((one, other))
+    with opening() as ledger:
+        work(ledger, data)
+        time = times(ledger)
+        for as_of, one, other in data.draw(st.lists(st.tuples(time, time, time), min_size=1, max_size=8)):
+            since, until = (one, other) if one is None or other is None else sorted((one, other))
+            for subject in (STOCK, BATCHES, ACCOUNTS):
                 balances = [
-                    reported(connection, subject.balance, subject, as_of=as_of, known_at=known_at)
+                    reported(ledger, subject.balance, subject, as_of=as_of, known_at=known_at)
                     for known_at in (since, until)
                 ]
                 before = balances[0] if since is not None else {}
                 span = {"as_of": as_of, "known_since": since, "known_at": until}
-                assert reported(connection, subject.changes, subject, **span) == less(balances[1], before)
+                assert reported(ledger, subject.changes, subject, **span) == less(balances[1], before)

@@ -43,11 +43,11 @@ def stockbook(
 
 @pytest.fixture(scope="module")
 def shop(postgres: str) -> Iterator[dict[str, str]]:
-    """A database of this module's own with the examples in it; how to reach it."""
+    """A database of this module's own with the examples in it, but for the day of the closing; how to reach it."""
     with servers.fresh_database(postgres) as url:
         env = environment(STOCKBOOK_DATABASE_URL=url)
         told("migrate", env=env)
-        for file in sorted(EXAMPLES.glob("*/*.jsonl")):
+        for file in sorted(EXAMPLES.glob("*/[123]-*.jsonl")):
             told("publish", str(file), env=env)
         yield env
 
@@ -72,7 +72,7 @@ def shown() -> str:
 def test_the_demo_ends_with_books_that_agree(shown: str) -> None:
     last = SELF_CHECK.fullmatch(shown.splitlines()[-1])
     assert last is not None
-    assert last[1] == last[2] == "EUR 7,329.97"
+    assert last[1] == last[2] == "EUR 7,525.09"
 
 
 def test_the_demo_fits_a_hundred_columns(shown: str) -> None:
@@ -93,15 +93,34 @@ def test_the_demo_shows_a_shortage_where_it_arose_and_none_at_the_end(shown: str
 
 def test_the_demo_explains_what_was_made_down_to_the_receipts_of_its_ingredients(shown: str) -> None:
     explained = shown[shown.index("Where the value of MAKE-3 came from") :]
-    assert "+200 CREAM-ROSE in WORKSHOP, batch ROSE-2026-003: +504.84 EUR" in explained
+    assert "+200 CREAM-ROSE in WORKSHOP, batch ROSE-2026-003: +522.66 EUR" in explained
     assert "10 of 50 SHEA-BUTTER from purchase_receipt PR-101" in explained
     assert "additional cost 6200 wages: 60.00" in explained
+    assert "+504.84 as it was posted (recorded 2026-04-30 18:00)" in explained
+    assert "-3.82 because of purchase_receipt PR-108 (recorded 2026-05-04 08:00)" in explained
 
 
 def test_the_demo_shows_the_money_of_the_ticket_that_was_refused(shown: str) -> None:
     unposted = shown[shown.index("Unposted Sales") :]
     assert "T1-000486" in unposted
     assert "3,900.00" in unposted
+
+
+def test_the_demo_shows_closed_books_as_they_were_before_the_last_day_and_as_they_are(shown: str) -> None:
+    for day, who in (("2026-03-31", "ama"), ("2026-01-31", "mira")):
+        closed = shown[shown.index(f"The books are closed through {day} by {who}") :]
+        assert closed.splitlines()[0].rstrip().endswith("and locked.")
+        balances = closed[closed.index(f"as of the end of {day}") :].partition("└")[0]
+        cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in balances.splitlines() if "│" in line]
+        assert len(cells) > 5
+        assert [before for _, before, _ in cells] == [now for _, _, now in cells]
+
+
+def test_the_demo_tells_what_the_last_day_made_worth_something_else(shown: str) -> None:
+    became = shown[shown.index("What became known of stock") :].partition("└")[0]
+    assert re.search(r"2026-04-14 │ MAKE-3 +│ corrected +│ CREAM-ROSE", became)
+    assert re.search(r"2026-04-01 │ PR-104-LC +│ revalues PR-104 ", became)
+    assert re.search(r"CNT-901-X +│ cancels CNT-901 ", became)
 
 
 def test_the_demo_plays_the_same_every_time_and_leaves_nothing_behind(
@@ -128,6 +147,13 @@ def test_a_movement_that_was_not_finished_fails_the_self_check() -> None:
     line, agreed = self_check([value], [("till", "T-1")])
     assert not agreed
     assert line.endswith("till T-1 is not finished")
+
+
+def test_closed_books_that_have_changed_fail_the_self_check() -> None:
+    value = CompanyValue("AMA", "Ama", "EUR", stock=ZERO, accounts=ZERO)
+    line, agreed = self_check([value], [], ["AMA has changed up to 2026-03-31, which is closed"])
+    assert not agreed
+    assert line.endswith("; AMA has changed up to 2026-03-31, which is closed")
 
 
 def test_no_company_at_all_fails_the_self_check() -> None:

@@ -17,6 +17,7 @@ from tests.receiving_builders import (
     EVENING,
     Shop,
     comes,
+    decided,
     facts,
     goes,
     item,
@@ -316,7 +317,7 @@ def test_what_is_not_supported_is_refused_and_never_left_out() -> None:
 
 
 def test_a_movement_that_could_not_be_read_is_refused_with_the_place_that_is_wrong() -> None:
-    judged = allocate([Request("till", "M1", b"", problem="expected str at $.purpose")], Stock(), EVENING, Limits())[0]
+    (judged,) = decided([Request("till", "M1", b"", problem="expected str at $.purpose")], Stock())
     assert reasons(judged) == [("malformed", None)]
     assert facts(judged, "malformed") == {"problem": "expected str at $.purpose"}
 

@@ -3,7 +3,9 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from itertools import count
 from typing import Any
+from uuid import UUID
 
 from services.desk.cli.conform import judge
 from services.desk.conform.compare import Actual, differences
@@ -17,13 +19,19 @@ def scenario(movements: Any = ({"id": "m1", "purpose": "material_receipt"},), **
     return read_scenario({"name": "a_day", "movements": list(movements), "expected": expected})
 
 
+_numbers = count(1)
+
+
 def entry(**fields: Any) -> dict[str, Any]:
-    row = {"id": "m1", "item": "BOLT", "warehouse": "STORES", "batch": None, "quantity": "2", "value": "8"} | fields
+    place = {"id": "m1", "item": "BOLT", "warehouse": "STORES", "batch": None, "quantity": "2", "value": "8"}
+    itself = {"entry": f"entry {next(_numbers)}", "part_of": None, "revaluation": 0, "corrects_id": None}
+    row = place | itself | fields
     return row | {"quantity": Decimal(row["quantity"]), "value": Decimal(row["value"])}
 
 
-def booked(movement: str, account: str, debit: str, credit: str) -> dict[str, Any]:
-    return {"id": movement, "account": account, "debit": Decimal(debit), "credit": Decimal(credit)}
+def booked(movement: str, account: str, debit: str, credit: str, entry: object = None) -> dict[str, Any]:
+    amounts = {"debit": Decimal(debit), "credit": Decimal(credit)}
+    return {"id": movement, "account": account, "ledger_entry": entry, **amounts}
 
 
 def serial(**fields: Any) -> dict[str, Any]:
@@ -54,6 +62,47 @@ def test_entries_of_a_cancellation_are_counted_with_what_it_cancels() -> None:
     rows = [entry(), entry(id="m2", quantity="-2", value="-8")]
     assert differences(scenario(), {"m2": "m1"}, Actual(stock_ledger=rows)) == []
     assert len(differences(scenario(), {}, Actual(stock_ledger=rows))) == 2
+
+
+def test_a_correction_counts_with_the_movement_whose_entry_it_corrects() -> None:
+    rows = [entry(entry="whole", value="10"), entry(quantity="0", value="-2", part_of="whole", revaluation=1)]
+    assert differences(scenario(stock_ledger=[RECEIPT]), {}, Actual(stock_ledger=rows)) == []
+
+
+def test_what_a_count_found_otherwise_later_counts_with_the_count_and_so_does_what_corrects_it() -> None:
+    inserted = {"id": "m3", "revaluation": 1, "corrects_id": "m1"}
+    rows = [
+        entry(entry="counted", quantity="5", value="20"),
+        entry(**inserted, entry="later", quantity="-3", value="-15", part_of="counted"),
+        entry(id="m3", quantity="0", value="3", part_of="later", revaluation=2, corrects_id="m3"),
+    ]
+    assert differences(scenario(stock_ledger=[RECEIPT]), {}, Actual(stock_ledger=rows)) == []
+
+
+def test_a_count_without_an_entry_gets_what_it_found_later() -> None:
+    rows = [entry(id="m3", part_of="nothing", revaluation=1, corrects_id="m1")]
+    assert differences(scenario(stock_ledger=[RECEIPT]), {}, Actual(stock_ledger=rows)) == []
+
+
+def test_a_landed_cost_its_correction_and_its_cancellation_count_with_the_receipt() -> None:
+    counted_with = {"m2": "m1", "m3": "m1"}
+    landed = {"id": "m2", "quantity": "0", "revaluation": 1, "corrects_id": "m1"}
+    rows = [
+        entry(value="7"),
+        entry(**landed, entry="cost", value="3"),
+        entry(id="m2", quantity="0", value="-1", part_of="cost", revaluation=2, corrects_id="m2"),
+        entry(id="m3", quantity="0", value="-1", revaluation=3, corrects_id="m2"),
+    ]
+    assert differences(scenario(stock_ledger=[RECEIPT]), counted_with, Actual(stock_ledger=rows)) == []
+
+
+def test_what_a_cancelled_movement_was_corrected_by_is_cancelled_with_it() -> None:
+    rows = [
+        entry(entry="whole"),
+        entry(quantity="0", value="3", part_of="whole", revaluation=1),
+        entry(id="m2", quantity="-2", value="-11"),
+    ]
+    assert differences(scenario(), {"m2": "m1"}, Actual(stock_ledger=rows)) == []
 
 
 def test_batches_are_told_apart_only_where_the_record_names_them() -> None:
@@ -100,6 +149,25 @@ def test_the_journal_is_compared_net_by_movement_and_account() -> None:
         "journal m1 stock:STORES: expected net 8, got net 10",
         "journal m1 stock_adjustment: expected net -8, got net -10",
     ]
+
+
+def test_what_books_a_ledger_entry_counts_where_the_entry_does_and_money_with_its_movement() -> None:
+    expected = [
+        {"movement": "m1", "role": "stock_adjustment", "debit": "0", "credit": "5"},
+        {"movement": "m3", "role": "stock_adjustment", "debit": "2", "credit": "0"},
+    ]
+    counted, later = UUID(int=1), UUID(int=2)
+    entries = [
+        entry(entry=str(counted), quantity="0", value="0"),
+        entry(id="m3", entry=str(later), part_of=str(counted), quantity="0", value="0", revaluation=1),
+    ]
+    rows = [
+        booked("m1", "stock_adjustment", "0", "8", counted),
+        booked("m3", "stock_adjustment", "3", "0", later),
+        booked("m4", "stock_adjustment", "2", "0"),
+    ]
+    actual = Actual(stock_ledger=entries, journal=rows)
+    assert differences(scenario(journal=expected), {"m4": "m3"}, actual) == []
 
 
 def test_a_movement_must_be_rejected_exactly_where_the_record_says_so() -> None:

@@ -77,7 +77,17 @@ def test_a_cancellation_takes_effect_when_what_it_cancels_did_and_is_counted_wit
     played = scenario(receipt, {"id": "m2", "cancel": "m1"})
     data = step(played, "m2").data
     assert (data["purpose"], data["against"], data["posting_at"]) == ("cancellation", {"id": "m1"}, f"{AT}Z")
+    assert "document" not in data
     assert translate(played).counted_with == {"m2": "m1"}
+
+
+def test_a_cancellation_of_a_landed_cost_is_counted_with_the_receipt_too() -> None:
+    receipt = {"id": "m1", "purpose": "purchase_receipt", "posting_at": AT, "lines": [line()]}
+    charged = {"id": "m2", "purpose": "landed_cost", "posting_at": "2026-01-08T10:00:00", "receipt": "m1"}
+    played = scenario(receipt, charged, {"id": "m3", "cancel": "m2"}, {"id": "m4", "cancel": "m3"})
+    assert translate(played).counted_with == {"m2": "m1", "m3": "m1", "m4": "m1"}
+    assert step(played, "m3").data["against"] == {"id": "m2"}
+    assert [step(played, each).data["posting_at"] for each in ("m3", "m4")] == ["2026-01-08T10:00:00Z"] * 2
 
 
 def test_a_landed_cost_names_its_receipt_and_is_counted_with_it() -> None:

@@ -117,7 +117,7 @@ def test_the_batches_of_one_line_of_a_transfer_have_parts_of_its_share() -> None
     ]
 
 
-@pytest.mark.parametrize("purpose", sorted(set(PURPOSES) - {"landed_cost"}))
+@pytest.mark.parametrize("purpose", sorted(set(PURPOSES) - {"landed_cost", "cancellation"}))
 def test_only_what_brings_goods_anew_takes_additional_costs(purpose: str) -> None:
     shop = Shop(TEA)
     shop.accepted("opening_stock", comes("tea", 9))

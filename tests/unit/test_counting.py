@@ -103,7 +103,7 @@ def test_a_count_takes_a_stamp_in_its_bin_and_is_its_last_event_with_a_differenc
     judged = shop.accepted("reconciliation", counts("tea", counted), at=at)
     bin_ = shop.stock.bins["shop", "tea", "north"]
     assert [(each.warehouse, each.stamp) for each in judged.allocated.stamps] == [("north", 2)]
-    assert (bin_.last_stamp, bin_.last_at, bin_.counted_at, bin_.last_drawn) == (2, at, at, 2)
+    assert (bin_.last_stamp, bin_.last_at, bin_.counted_at) == (2, at, at)
 
 
 def test_a_count_of_serials_that_finds_nothing_amiss_takes_a_stamp_without_any_leg() -> None:
@@ -118,7 +118,8 @@ def test_a_count_of_serials_that_finds_nothing_amiss_takes_a_stamp_without_any_l
 def test_a_movement_that_is_late_never_passes_a_count() -> None:
     shop = stocked()
     shop.accepted("reconciliation", counts("tea", 9), at=MORNING + 10 * MINUTE)
-    assert shop.refused("delivery", goes("tea", 1), at=MORNING + 9 * MINUTE) == [("back_dating_unsupported", None)]
+    passed = shop.accepted("delivery", goes("tea", 1), at=MORNING + 9 * MINUTE)
+    assert passed.allocated.effective_at == MORNING + 9 * MINUTE
     shop.accepted("delivery", goes("tea", 1), at=MORNING + 12 * MINUTE)
     late = shop.accepted("delivery", goes("tea", 1), at=MORNING + 10 * MINUTE)
     assert late.allocated.effective_at == MORNING + 12 * MINUTE
@@ -127,21 +128,19 @@ def test_a_movement_that_is_late_never_passes_a_count() -> None:
 def test_a_count_takes_effect_when_it_was_counted_and_never_later() -> None:
     shop = stocked()
     shop.accepted("delivery", goes("tea", 1), at=MORNING + 10 * MINUTE)
-    assert shop.refused("reconciliation", counts("tea", 9), at=MORNING + 9 * MINUTE) == [
-        ("back_dating_unsupported", None)
-    ]
-    assert shop.accepted("reconciliation", counts("tea", 9), at=MORNING + 10 * MINUTE).allocated.effective_at == (
-        MORNING + 10 * MINUTE
-    )
+    for minutes in (9, 10):
+        judged = shop.accepted("reconciliation", counts("tea", 9), at=MORNING + minutes * MINUTE)
+        assert judged.allocated.effective_at == MORNING + minutes * MINUTE
 
 
-def test_a_serial_that_left_another_bin_after_the_count_makes_the_count_back_dated() -> None:
+def test_a_serial_that_left_another_bin_after_the_count_was_not_there_to_be_counted() -> None:
     shop = stocked()
     shop.accepted("reconciliation", counts("phone", 0, "south"), at=MORNING + MINUTE)
-    shop.accepted("delivery", goes("phone", serials="S1"), at=MORNING + 4 * MINUTE)
-    assert shop.refused("reconciliation", counts("phone", None, "south", serials="S1"), at=MORNING + 2 * MINUTE) == [
-        ("back_dating_unsupported", None)
-    ]
+    left = MORNING + 4 * MINUTE
+    shop.accepted("delivery", goes("phone", serials="S1"), at=left)
+    judged = shop.ask("reconciliation", counts("phone", None, "south", serials="S1"), at=MORNING + 2 * MINUTE)
+    assert reasons(judged) == [("serial_moved_since", 1)]
+    assert facts(judged, "serial_moved_since") == {"item": "phone", "serial": "S1", "at": left.isoformat()}
 
 
 # --- batches ----------------------------------------------------------------------------------------------------------
@@ -154,16 +153,7 @@ def test_a_batch_is_counted_for_itself_and_the_others_in_the_bin_stay() -> None:
     assert shop.quantity("cream") == "6.5"
     stock = shop.stock.batch_stock
     assert [plain(stock["shop", "cream", "north", batch].quantity) for batch in ("B1", "B2")] == ["2.5", "4"]
-    assert stock["shop", "cream", "north", "B1"].last_drawn == 2
-    assert stock["shop", "cream", "north", "B2"].last_drawn == 0
     assert shop.stock.batch_totals["shop", "cream", "B1"] == Decimal("2.5")
-
-
-def test_a_count_of_more_than_there_should_be_is_drawn_upon_too() -> None:
-    shop = stocked()
-    shop.accepted("reconciliation", counts("cream", 5, batch="B1"))
-    assert shop.stock.batch_stock["shop", "cream", "north", "B1"].last_drawn == 2
-    assert shop.stock.bins["shop", "cream", "north"].last_drawn == 2
 
 
 def test_the_batches_of_a_bin_are_no_more_together_than_a_message_can_carry() -> None:

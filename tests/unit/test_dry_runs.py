@@ -5,12 +5,24 @@ from decimal import Decimal
 
 import pytest
 
-from services.receiving.decide.allocation import Accepted, Rejected, allocate
-from services.receiving.decide.case import Limits, Request
+from services.receiving.decide.allocation import Accepted, Rejected
+from services.receiving.decide.case import Request
 from shared.contracts.movement import AdditionalCost, Reference, RequestedLine
 from shared.quantities import Money
 from tests.builders import SOURCE
-from tests.receiving_builders import EVENING, Shop, comes, goes, item, line, movement, moves, reasons, request, serials
+from tests.receiving_builders import (
+    Shop,
+    comes,
+    decided,
+    goes,
+    item,
+    line,
+    movement,
+    moves,
+    reasons,
+    request,
+    serials,
+)
 
 TEA = item("tea", allow_negative_stock=True, standard_rate=Decimal(2))
 PHONE = item("phone", tracking="serial", serial_series="S-.##")
@@ -70,7 +82,7 @@ def test_a_trial_that_cannot_be_judged_at_all_says_that_it_was_one(wrong: dict[s
 
 
 def test_what_could_not_be_read_is_no_trial() -> None:
-    judged = allocate([Request(SOURCE, "M1", b"", problem="wrong")], stocked().stock, EVENING, Limits())[0]
+    (judged,) = decided([Request(SOURCE, "M1", b"", problem="wrong")], stocked().stock)
     assert isinstance(judged, Rejected)
     assert not judged.outcome.dry_run
 
@@ -79,7 +91,7 @@ def test_a_movement_of_the_same_set_does_not_see_what_another_only_tried() -> No
     shop = stocked()
     receipt = movement("opening_stock", comes("phone", 1), id="T", dry_run=True)
     asked = [receipt, movement("opening_stock", comes("phone", 1), id="A")]
-    tried, done = allocate([request(each) for each in asked], shop.stock, EVENING, Limits())
+    tried, done = decided([request(each) for each in asked], shop.stock)
     assert serials(tried) == serials(done) == ["S-04"]
     assert (SOURCE, "T") not in shop.stock.originals
     assert isinstance(tried, Accepted)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ledger.decide.explaining.entries import Known, Recorded, histories, parts_of, related, whole_of
+from services.ledger.decide.explaining.entries import Known, histories, parts_of, related, whole_of
 from services.ledger.decide.explaining.parts import Kind, Part, portions, scaled_to, total_of
+from services.ledger.decide.explaining.recorded import Recorded
 from services.ledger.decide.explaining.serials import SerialStep, retrace_serials
 from services.ledger.decide.explaining.tree import Limits, Node, grow, root
 from shared.contracts.movement import Leg, MovementAllocated
@@ -64,8 +65,8 @@ class Books:
             item=each.item,
             warehouse=each.warehouse,
             batch=each.batch,
+            effective_at=MORNING,
             stamp=1,
-            ordinal=0,
             quantity=each.quantity,
             value=Decimal(worth),
             worth=Decimal(worth),

@@ -19,6 +19,7 @@ PURE = (
     "shared/errors.py",
     "shared/identity.py",
     "shared/gs1.py",
+    "shared/chain.py",
     "shared/contracts/**/*.py",
     "services/*/decide/**/*.py",
     "services/*/decide.py",
@@ -29,6 +30,7 @@ PURE_IN_SHARED = (
     "shared.errors",
     "shared.identity",
     "shared.gs1",
+    "shared.chain",
     "shared.contracts",
 )
 THIRD_PARTY = {"shared/contracts": {"msgspec"}, "shared/gs1.py": {"biip"}}
@@ -45,6 +47,7 @@ SQL_STANDS_IN = (
     "services/desk/trace.py",
     "services/desk/trace/**/*.py",
     "shared/db.py",
+    "shared/granting.py",
     "shared/migrate.py",
     "shared/outbox.py",
     "shared/parked.py",

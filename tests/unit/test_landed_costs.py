@@ -7,7 +7,7 @@ import pytest
 from shared.contracts.movement import AllocatedCost, Leg, MovementAllocated
 from shared.purposes import Method
 from shared.quantities import Money
-from tests.builders import COMPANY, Receiving, cost, entry_of, leg, posted, transfer
+from tests.builders import Receiving, cost, entry_of, leg, posted, transfer
 from tests.ledger_builders import played, row, rows_of, shown_layers, stock_after
 
 FIFO, LIFO, AVERAGE = Method.FIFO, Method.LIFO, Method.MOVING_AVERAGE
@@ -183,4 +183,3 @@ def test_a_landed_cost_on_goods_that_moved_on_makes_one_layer_of_what_is_there()
     stock = stock_after(movements)
     assert shown_layers(stock) == ["8 24 @3"]
     assert stock.worth == sum(each.worth for each in stock.layers)
-    assert played(movements).state.arrivals[COMPANY, "tea", "north"][0].worth == 23

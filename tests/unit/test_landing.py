@@ -1,8 +1,7 @@
-"""Landed costs: a receipt's goods are worth more, or less, as long as they stand as they came."""
+"""Landed costs: a receipt's goods are worth more, or less, from the receipt on, whatever became of them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Literal
 
 import pytest
@@ -11,7 +10,7 @@ from services.receiving.decide.allocation import Accepted, Rejected
 from services.receiving.decide.case import Limits
 from services.receiving.decide.originals import entry_id, legs_with_entries
 from shared.contracts.movement import AdditionalCost, Reference, RequestedLine
-from shared.quantities import Money, Quantity
+from shared.quantities import ZERO, Money, Quantity
 from tests.builders import MORNING, SOURCE
 from tests.receiving_builders import EVENING, Shop, comes, company, facts, goes, item, line, moves, reasons
 
@@ -159,103 +158,47 @@ def _count(what: str, quantity: int, **fields: Any) -> Callable[[Shop], Accepted
     return lambda shop: shop.accepted("reconciliation", line(what, quantity, target="north", **fields))
 
 
-MOVED_ON: list[tuple[int, Callable[[Shop], Accepted]]] = [
-    (1, lambda shop: shop.accepted("delivery", goes("tea", 1))),
-    (1, lambda shop: shop.accepted("material_transfer", moves("tea", 1))),
-    (1, _count("tea", 10)),
-    (1, lambda shop: shop.accepted("write_down", line("tea", source="north", rate="1"))),
-    (1, lambda shop: shop.accepted("material_receipt", comes("tea", 1, rate=None))),
-    (2, lambda shop: shop.accepted("delivery", goes("cream", 1))),
-    (2, _count("cream", 4, batch="B1")),
-    (2, lambda shop: shop.accepted("write_down", line("cream", source="north", rate="1", batch="B1"))),
-    (2, lambda shop: shop.accepted("material_receipt", comes("cream", 1, rate=None, batch="B2"))),
-    (3, lambda shop: shop.accepted("delivery", goes("phone", serials="S2"))),
-    (3, lambda shop: shop.accepted("material_transfer", moves("phone", serials="S1"))),
-    (3, _count("phone", 2, serials="S1,S2")),
-    (3, lambda shop: shop.accepted("write_down", line("phone", source="north", rate="1"))),
+MOVED_ON: list[Callable[[Shop], Accepted]] = [
+    lambda shop: shop.accepted("delivery", goes("tea", 1)),
+    lambda shop: shop.accepted("material_transfer", moves("tea", 1)),
+    _count("tea", 10),
+    lambda shop: shop.accepted("write_down", line("tea", source="north", rate="1")),
+    lambda shop: shop.accepted("material_receipt", comes("tea", 1, rate=None)),
+    lambda shop: shop.accepted("delivery", goes("cream", 1)),
+    _count("cream", 4, batch="B1"),
+    lambda shop: shop.accepted("write_down", line("cream", source="north", rate="1", batch="B1")),
+    lambda shop: shop.accepted("material_receipt", comes("cream", 1, rate=None, batch="B2")),
+    lambda shop: shop.accepted("delivery", goes("phone", serials="S2")),
+    lambda shop: shop.accepted("material_transfer", moves("phone", serials="S1")),
+    _count("phone", 2, serials="S1,S2"),
+    lambda shop: shop.accepted("write_down", line("phone", source="north", rate="1")),
 ]
 
 
-@pytest.mark.parametrize(("number", "move"), MOVED_ON)
-def test_goods_that_moved_on_or_were_valued_since_are_not_revalued_and_the_others_are(
-    number: int, move: Callable[[Shop], Accepted]
+@pytest.mark.parametrize("move", MOVED_ON)
+def test_goods_that_moved_on_or_were_valued_since_are_revalued_like_the_others(
+    move: Callable[[Shop], Accepted],
 ) -> None:
     shop = stocked()
     move(shop)
+    before = {what: shop.quantity(what) for what in ("tea", "cream", "phone")}
+    assert len(revalued(lands(shop))) == 3
+    assert len(revalued(lands(shop, of_line(2)))) == 1
+    assert {what: shop.quantity(what) for what in before} == before
+
+
+def test_a_landed_cost_brings_nothing_back_of_what_was_used_up() -> None:
+    shop = stocked()
+    shop.accepted("delivery", goes("tea", 10), goes("cream", 4), goes("phone", 2))
     judged = lands(shop)
-    assert reasons(judged) == [("revaluation_unsupported", None)]
-    assert facts(judged, "revaluation_unsupported")["against_line"] == str(number)
-    assert reasons(lands(shop, of_line(number, line=5))) == [("revaluation_unsupported", 5)]
-    assert len(revalued(lands(shop, *[of_line(other) for other in {1, 2, 3} - {number}]))) == 2
-
-
-def test_what_moved_on_is_told_by_its_names() -> None:
-    shop = stocked()
-    shop.accepted("delivery", goes("tea", 1), goes("cream", 1), goes("phone", serials="S2"))
-    told = lands(shop)
-    assert isinstance(told, Rejected)
-    where = {"warehouse": "north"}
-    assert [dict(each.facts) for each in told.outcome.reasons] == [
-        {**where, "item": "tea", "against_line": "1"},
-        {**where, "item": "cream", "against_line": "2", "batch": "B1"},
-        {**where, "item": "phone", "against_line": "3", "serial": "S2"},
+    assert isinstance(judged, Accepted)
+    assert [(leg.quantity, leg.batch, leg.serials) for leg in judged.allocated.legs] == [
+        (ZERO, None, []),
+        (ZERO, "B1", []),
+        (ZERO, None, ["S1", "S2"]),
     ]
-
-
-def test_other_goods_may_come_to_the_receipts_bins_and_move_on_without_harm() -> None:
-    shop = stocked()
-    shop.accepted(
-        "purchase_receipt",
-        comes("tea", 5, rate="3"),
-        comes("cream", 5, batch="B1", rate="2"),
-        comes("cream", 5, batch="B2"),
-        comes("phone", serials="S3"),
-    )
-    shop.accepted("delivery", goes("cream", 5, batch="B2"), goes("phone", serials="S3"))
-    assert len(revalued(lands(shop))) == 3
-
-
-def test_what_was_taken_before_the_receipt_does_not_matter() -> None:
-    shop = Shop(TEA, CREAM, PHONE)
-    shop.accepted("opening_stock", comes("tea", 5), comes("cream", 5, batch="B1"), comes("phone", serials="S9"))
-    shop.accepted("delivery", goes("tea", 1), goes("cream", 1), goes("phone", 1))
-    shop.accepted(
-        "purchase_receipt", comes("tea", 5), comes("cream", 1, batch="B1"), comes("phone", serials="S1"), id="R"
-    )
-    assert len(revalued(lands(shop))) == 3
-
-
-def test_a_receipt_that_covered_a_shortage_or_had_no_rate_of_its_own_is_not_revalued() -> None:
-    shop = Shop(item("tea", allow_negative_stock=True, standard_rate=Decimal(2)), item("cup", standard_rate=Decimal(2)))
-    shop.accepted("delivery", goes("tea", 1))
-    shop.accepted("purchase_receipt", comes("tea", 5, rate="3"), comes("cup", 1, rate=None), id="R")
-    assert [facts(lands(shop, of_line(n)), "revaluation_unsupported")["item"] for n in (1, 2)] == ["tea", "cup"]
-    shop.accepted("purchase_receipt", comes("tea", 5, rate="3"), id="R2")
-    assert len(revalued(lands(shop, against="R2"))) == 1
-
-
-def test_a_transfer_that_covered_a_shortage_used_up_what_it_brought() -> None:
-    shop = Shop(item("tea", allow_negative_stock=True, standard_rate=Decimal(2)))
-    shop.accepted("purchase_receipt", comes("tea", 5, "south"))
-    shop.accepted("delivery", goes("tea", 1))
-    shop.accepted("material_transfer", moves("tea", 3, "south", "north"))
-    assert shop.stock.bins["shop", "tea", "north"].last_drawn == 2
-
-
-def test_a_serial_that_came_back_at_the_very_moment_of_its_receipt_is_not_the_receipts_any_more() -> None:
-    shop = stocked()
-    at = MORNING + timedelta(seconds=1)
-    shop.accepted("delivery", goes("phone", serials="S1"), at=at)
-    shop.accepted("material_receipt", comes("phone", serials="S1", rate="7"), at=at)
-    assert facts(lands(shop), "revaluation_unsupported")["serial"] == "S1"
-
-
-def test_a_batch_that_was_used_up_and_came_again_is_not_the_receipts_any_more() -> None:
-    shop = stocked()
-    shop.accepted("delivery", goes("cream", 4))
-    assert facts(lands(shop), "revaluation_unsupported")["batch"] == "B1"
-    del shop.stock.batch_stock["shop", "cream", "north", "B1"]
-    assert facts(lands(shop), "revaluation_unsupported")["batch"] == "B1"
+    assert judged.events == []
+    assert [shop.quantity(what) for what in ("tea", "cream", "phone")] == ["0", "0", "0"]
 
 
 # --- when it takes effect ---------------------------------------------------------------------------------------------
@@ -274,7 +217,7 @@ def test_a_landed_cost_takes_effect_when_its_receipt_did_whatever_came_since() -
     assert shop.stock.bins["shop", "tea", "north"].last_at == MORNING + 10 * MINUTE
 
 
-def test_a_landed_cost_of_a_closed_day_is_dated_on_the_first_open_one() -> None:
+def test_a_landed_cost_of_a_closed_day_takes_effect_then_and_is_dated_on_the_first_open_one() -> None:
     shop = stocked()
     tomorrow = MORNING.date() + DAY
     shop.stock.companies["shop"] = company(open_from=tomorrow, time_zone="Asia/Tokyo")
@@ -282,8 +225,20 @@ def test_a_landed_cost_of_a_closed_day_is_dated_on_the_first_open_one() -> None:
     judged = lands(shop, at=EVENING)
     assert isinstance(judged, Accepted)
     assert judged.allocated.posting_date == tomorrow
-    assert judged.allocated.effective_at == datetime(2026, 3, 2, 15, tzinfo=UTC)
+    assert judged.allocated.dated_at == datetime(2026, 3, 2, 15, tzinfo=UTC)
+    receipt = shop.stock.originals[SOURCE, "R"]
+    assert receipt is not None
+    assert judged.allocated.effective_at == receipt.effective_at
+    assert judged.allocated.open_from == tomorrow
     assert reasons(lands(shop, at=MORNING)) == [("period_closed", None)]
+
+
+def test_a_landed_cost_of_an_open_day_counts_when_it_takes_effect() -> None:
+    shop = stocked()
+    shop.stock.companies["shop"] = company(open_from=MORNING.date())
+    judged = lands(shop, at=EVENING)
+    assert isinstance(judged, Accepted)
+    assert (judged.allocated.dated_at, judged.allocated.posting_date) == (None, MORNING.date())
 
 
 def test_a_landed_cost_from_the_future_is_refused() -> None:

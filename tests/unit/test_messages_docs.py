@@ -262,9 +262,8 @@ def test_every_code_of_a_limit_is_one_that_is_given() -> None:
         re.findall(r"`(\w+_\w+|malformed)`", "".join(row.rpartition(" | ")[2] for row in limits().splitlines()))
     )
     told = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "reasons.md").read_text("utf-8"), re.MULTILINE))
-    parked = set(re.findall(r'Parked\(\s*"(\w+)"', (ROOT / "shared" / "worker.py").read_text("utf-8")))
     assert {"too_many_lines", "message_too_large", "malformed"} <= codes
-    assert codes <= told | parked
+    assert codes <= told
 
 
 def limits() -> str:

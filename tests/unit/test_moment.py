@@ -20,6 +20,12 @@ def codes(posting_at: datetime, last_at: datetime = NEVER, now: datetime = NOON,
     return [each.code for each in moment(posting_at, last_at, of or SHOP, now).reasons]  # type: ignore[arg-type]
 
 
+def is_back_dated(posting_at: datetime, last_at: datetime, of: Company = SHOP) -> bool:
+    judged = moment(posting_at, last_at, of, NOON)
+    assert judged.back_dated == (judged.effective_at < last_at)
+    return judged.back_dated
+
+
 def test_a_movement_takes_effect_when_it_was_reported_to_have_happened() -> None:
     judged = moment(NOON - 3 * SECOND, NOON - 4 * SECOND, SHOP, NOON)
     assert (judged.effective_at, judged.day, judged.reasons) == (NOON - 3 * SECOND, date(2026, 3, 2), ())
@@ -36,25 +42,23 @@ def test_a_movement_late_by_no_more_than_the_lateness_takes_effect_at_the_last_m
 
 
 def test_a_movement_late_by_more_than_the_lateness_is_back_dating() -> None:
-    judged = moment(NOON - LATENESS - SECOND, NOON, SHOP, NOON)
-    assert [each.code for each in judged.reasons] == ["back_dating_unsupported"]
-    assert judged.reasons[0].facts == {
-        "posting_at": "2026-03-02T11:54:59+00:00",
-        "last_at": "2026-03-02T12:00:00+00:00",
-    }
+    reported = NOON - LATENESS - SECOND
+    judged = moment(reported, NOON, SHOP, NOON)
+    assert (judged.effective_at, judged.reasons, judged.back_dated) == (reported, (), True)
+    assert not moment(reported + SECOND, NOON, SHOP, NOON).back_dated
 
 
 def test_a_movement_late_over_midnight_is_back_dating_however_little_it_is_late() -> None:
     midnight = datetime(2026, 3, 2, tzinfo=UTC)
-    assert codes(midnight - SECOND, midnight) == ["back_dating_unsupported"]
-    assert codes(midnight, midnight + SECOND) == []
+    assert is_back_dated(midnight - SECOND, midnight)
+    assert not is_back_dated(midnight, midnight + SECOND)
 
 
 def test_midnight_is_that_of_the_companys_time_zone() -> None:
     midnight_in_tokyo = datetime(2026, 3, 1, 15, tzinfo=UTC)
-    assert codes(midnight_in_tokyo - SECOND, midnight_in_tokyo, of=TOKYO) == ["back_dating_unsupported"]
+    assert is_back_dated(midnight_in_tokyo - SECOND, midnight_in_tokyo, TOKYO)
     midnight_in_utc = datetime(2026, 3, 2, tzinfo=UTC)
-    assert codes(midnight_in_utc - SECOND, midnight_in_utc, of=TOKYO) == []
+    assert not is_back_dated(midnight_in_utc - SECOND, midnight_in_utc, TOKYO)
 
 
 def test_the_posting_day_is_that_of_the_companys_time_zone_in_summer_too() -> None:
@@ -75,7 +79,7 @@ def test_a_late_movement_takes_effect_later_unless_something_was_fixed_after_it(
     fixed_ago: timedelta, passes: bool
 ) -> None:
     judged = moment(NOON - 2 * SECOND, NOON, SHOP, NOON, fixed_from=NOON - fixed_ago)
-    assert (judged.effective_at == NOON, judged.reasons == ()) == (passes, passes)
+    assert (judged.effective_at == NOON, judged.back_dated) == (passes, not passes)
 
 
 def test_what_is_fixed_does_not_concern_a_movement_that_is_not_late() -> None:
@@ -103,6 +107,7 @@ def test_a_movement_ahead_of_the_clock_is_taken_up_to_the_lateness_and_refused_b
 
 def test_the_day_on_which_the_books_open_is_open_and_the_day_before_is_closed() -> None:
     opened = company(open_from=date(2026, 3, 2))
+    assert codes(datetime(2026, 3, 1, 23, 59, tzinfo=UTC), last_at=NOON, of=opened) == ["period_closed"]
     assert codes(datetime(2026, 3, 2, tzinfo=UTC), of=opened) == []
     assert codes(datetime(2026, 3, 1, 23, 59, tzinfo=UTC), of=opened) == ["period_closed"]
 
@@ -111,6 +116,6 @@ def test_the_day_on_which_the_books_open_is_open_and_the_day_before_is_closed() 
 def test_the_ends_of_the_calendar_are_judged_like_any_other_time(zone: str) -> None:
     of = company(time_zone=zone)
     assert codes(datetime(9999, 12, 31, 23, 59, tzinfo=UTC), of=of) == ["posting_in_future"]
-    assert codes(datetime(1, 1, 1, 0, 1, tzinfo=UTC), NOON, of=of) == ["back_dating_unsupported"]
+    assert is_back_dated(datetime(1, 1, 1, 0, 1, tzinfo=UTC), NOON, of)
     before_the_first = datetime(1, 1, 1, tzinfo=timezone(timedelta(minutes=4)))
     assert moment(before_the_first, NEVER, of, NOON).effective_at == NEVER

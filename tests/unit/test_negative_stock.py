@@ -45,7 +45,7 @@ def test_more_may_be_issued_than_is_there_and_the_source_is_told_how_much_was_sh
     judged = shop.accepted("delivery", goes("tea", 8))
     assert shortages(judged) == [(1, {"item": "tea", "warehouse": "north", "wanted": "8", "short": "3"})]
     assert [(plain(leg.quantity), leg.standard_rate) for leg in judged.allocated.legs] == [("-8", Rate("2"))]
-    assert (plain(bin_of(shop).quantity), bin_of(shop).short, bin_of(shop).last_drawn) == ("-3", True, 2)
+    assert (plain(bin_of(shop).quantity), bin_of(shop).short) == ("-3", True)
 
 
 def test_more_may_not_be_issued_than_is_there_where_neither_item_nor_source_allows_it() -> None:
@@ -78,15 +78,6 @@ def test_a_shortage_stands_until_it_is_covered() -> None:
     assert (plain(bin_of(shop).quantity), bin_of(shop).short) == ("0", False)
     shop.accepted("delivery", goes("tea", 1))
     assert bin_of(shop).short
-
-
-def test_what_covers_a_shortage_is_drawn_upon_and_what_comes_on_top_of_nothing_is_not() -> None:
-    shop = Shop(TEA)
-    shop.accepted("delivery", goes("tea", 5))
-    shop.accepted("purchase_receipt", comes("tea", 5))
-    assert bin_of(shop).last_drawn == 2
-    shop.accepted("purchase_receipt", comes("tea", 5))
-    assert bin_of(shop).last_drawn == 2
 
 
 def test_what_was_issued_beyond_stock_needs_a_rate_unless_it_is_a_fact() -> None:

@@ -108,7 +108,8 @@ def test_a_late_movement_takes_effect_at_the_last_event_of_its_bins() -> None:
     late = shop.accepted("delivery", goes("tea", 1), at=MORNING + 6 * MINUTE)
     assert late.allocated.effective_at == MORNING + 10 * MINUTE
     assert late.allocated.posting_at == MORNING + 6 * MINUTE
-    assert shop.refused("delivery", goes("tea", 1), at=MORNING + 4 * MINUTE) == [("back_dating_unsupported", None)]
+    back_dated = shop.accepted("delivery", goes("tea", 1), at=MORNING + 4 * MINUTE)
+    assert back_dated.allocated.effective_at == MORNING + 4 * MINUTE
 
 
 def test_one_late_bin_moves_the_whole_movement() -> None:
@@ -178,7 +179,7 @@ def test_a_movement_that_names_no_warehouse_is_late_for_the_bins_of_its_item_in_
 def test_a_movement_does_not_pass_a_count_to_be_later_than_what_it_names() -> None:
     shop = delivered()
     shop.accepted("reconciliation", line("tea", 0, target="south"), at=MORNING + 9 * MINUTE)
-    assert reasons(returns(shop, 8 * MINUTE, target="south")) == [("back_dating_unsupported", None)]
+    assert reasons(returns(shop, 8 * MINUTE, target="south")) == [("before_its_original", None)]
 
 
 def test_a_movement_is_not_late_over_midnight_for_what_it_names() -> None:
@@ -187,7 +188,16 @@ def test_a_movement_is_not_late_over_midnight_for_what_it_names() -> None:
     shop.accepted("opening_stock", comes("tea", 10), at=midnight - MINUTE)
     shop.accepted("delivery", goes("tea", 5), id="D", at=midnight + MINUTE)
     judged = shop.ask("sales_return", line("tea", 1, target="south"), against=Reference(id="D"), at=midnight - MINUTE)
-    assert reasons(judged) == [("back_dating_unsupported", None)]
+    assert reasons(judged) == [("before_its_original", None)]
+
+
+def test_a_movement_from_before_what_it_names_is_told_that_its_day_is_closed_too() -> None:
+    shop = delivered()
+    shop.stock.companies["shop"] = company(open_from=MORNING.date())
+    codes = [("period_closed", None), ("before_its_original", None)]
+    assert reasons(returns(shop, -DAY, target="south")) == codes
+    shop.stock.companies["shop"] = company(open_from=MORNING.date() + DAY)
+    assert reasons(returns(shop, 9 * MINUTE, target="south")) == codes[:1]
 
 
 def test_what_is_wrong_with_the_time_is_told_together_with_the_original_that_is_missing() -> None:

@@ -190,11 +190,12 @@ def stands(
     parked: tuple[ParkedHeap, ...] = (),
     not_posted: Heap = NOTHING,
     not_booked: Heap = NOTHING,
+    dirty: Heap = NOTHING,
 ) -> Standing:
     waiting = Heap(3, NOW - timedelta(days=2))
     outbox = {"receiving": 4, "ledger": 5}
     newest = Newest(NOW, NOW, NOW)
-    return Standing(NOW, waiting, next_due, waiting, stuck, parked, outbox, newest, not_posted, not_booked)
+    return Standing(NOW, waiting, next_due, waiting, stuck, dirty, parked, outbox, newest, not_posted, not_booked)
 
 
 def needs(standing: Standing, queues: Queues | None = WORKING) -> list[str]:
@@ -209,6 +210,7 @@ def test_work_under_way_needs_no_person() -> None:
     busy = stands(ago(minutes=4), not_posted=Heap(900, ago(minutes=4)), not_booked=Heap(9, ago(seconds=1)))
     assert needs(busy, Queues({"receiving": 12_000, "ledger": 7})) == []
     assert needs(stands(NOW + timedelta(hours=1)), None) == []
+    assert needs(stands(dirty=Heap(40, ago(minutes=4)))) == []
 
 
 @pytest.mark.parametrize(
@@ -219,6 +221,7 @@ def test_work_under_way_needs_no_person() -> None:
         (stands(ago(minutes=6)), WORKING, "overdue"),
         (stands(not_posted=Heap(1, ago(minutes=6))), WORKING, "1 accepted but not posted, the oldest for 6 min"),
         (stands(not_booked=Heap(8, ago(hours=50))), WORKING, "8 posted but not booked, the oldest for 2 d"),
+        (stands(dirty=Heap(40, ago(minutes=6))), WORKING, "40 to be valued anew (stockbook report dirty-bins), the"),
         (stands(), Queues({"stock.unrouted": 1}), "1 in the queue stock.unrouted"),
         (stands(), Queues({"ledger.dead": 2}), "2 in the queue ledger.dead"),
         (stands(), Queues({"ledger": None}), "the queue ledger is not there"),

@@ -13,14 +13,17 @@ import pytest
 from services.receiving.decide import patience
 from services.receiving.decide.allocation import Rejected, allocate
 from services.receiving.decide.case import Limits, Request
+from services.receiving.decide.manifests import NUMBERS_LIMIT, faults
 from services.receiving.decide.masters import Known, judge
 from services.receiving.decide.periods import Books
+from services.receiving.decide.senders import Senders, against_definer
 from services.receiving.decide.stock import Batch, Stock, Warehouse
 from shared.contracts import masters
 from shared.contracts.movement import AdditionalCost, Reference, RequestedLine, Tender, TicketMoney
 from shared.purposes import AccountKind, BatchState, Method, Role, Tracking
 from shared.quantities import Money, Quantity, Rate
 from tests.builders import MORNING, SOURCE
+from tests.manifest_builders import manifest, total
 from tests.receiving_builders import EVENING, Shop, comes, company, goes, item, line, moves
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +77,20 @@ def defined(definition: masters.Master, **known: Any) -> Callable[[], Mapping[st
     return lambda: {each.code: each.facts for each in judge(definition, of)}
 
 
+def _told_much() -> Mapping[str, Mapping[str, str]]:
+    of = shop(limits=Limits(attributes=100))
+    return _told(of, "opening_stock", comes("phone", serials="N1-N9", attributes={"colour": "x" * 6}))
+
+
+def _defined_by_another() -> Mapping[str, Mapping[str, str]]:
+    senders = Senders({"till": "till-user"})
+    return {each.code: each.facts for each in against_definer(masters.SourceDefined(source="till"), "web", senders)}
+
+
+def _said(first: int, last: int, **fields: Any) -> Callable[[], Mapping[str, Mapping[str, str]]]:
+    return lambda: {each.code: each.facts for each in faults(manifest(first, last, **fields))}
+
+
 def tea(**fields: Any) -> masters.ItemDefined:
     return masters.ItemDefined(**{"company": "shop", "item": "tea", **fields})
 
@@ -116,11 +133,41 @@ def _malformed() -> Mapping[str, Mapping[str, str]]:
     return {each.code: each.facts for each in judged.outcome.reasons}
 
 
-def _cancelling(*, accepted: bool) -> Mapping[str, Mapping[str, str]]:
-    """A cancellation of a movement that was accepted, or refused."""
+def _refused_before(purpose: str) -> Mapping[str, Mapping[str, str]]:
+    """What names a movement that was refused."""
     of = shop()
-    of.stock.originals[SOURCE, "M0"] = of.stock.originals[SOURCE, "M1"] if accepted else None
-    return _told(of, "cancellation", against=Reference(id="M0"))
+    of.stock.originals[SOURCE, "M0"] = None
+    return _told(of, purpose, against=Reference(id="M0"))
+
+
+def _delivered_and(
+    *steps: tuple[str, RequestedLine | None], cancelled: str = "M2", **fields: Any
+) -> Callable[[], Mapping[str, Mapping[str, str]]]:
+    """A cancellation of a delivery of five tea and both phones, after these further steps."""
+
+    def told() -> Mapping[str, Mapping[str, str]]:
+        of = shop()
+        of.accepted("delivery", goes("tea", 5), goes("phone", 2))
+        for purpose, asked in steps:
+            lines = [] if asked is None else [asked]
+            of.accepted(purpose, *lines, **({} if purpose == "reconciliation" else {"against": Reference(id="M2")}))
+        return _told(of, "cancellation", **{"against": Reference(id=cancelled), **fields})
+
+    return told
+
+
+def _closed_since() -> Mapping[str, Mapping[str, str]]:
+    of = shop()
+    of.stock.companies["shop"] = company(open_from=MORNING.date() + DAY)
+    return _told(of, "cancellation", against=Reference(id="M1"))
+
+
+def _named_after(purpose: str) -> Mapping[str, Mapping[str, str]]:
+    """What names a delivery that was cancelled."""
+    of = shop()
+    of.accepted("delivery", goes("tea", 5))
+    of.accepted("cancellation", against=Reference(id="M2"))
+    return _told(of, purpose, line("tea", 1), against=Reference(id="M2"))
 
 
 def _returned(*lines: RequestedLine, **fields: Any) -> Callable[[], Mapping[str, Mapping[str, str]]]:
@@ -134,16 +181,25 @@ def _returned(*lines: RequestedLine, **fields: Any) -> Callable[[], Mapping[str,
     return told
 
 
-def _landed(*lines: RequestedLine, taken: int = 0, **fields: Any) -> Callable[[], Mapping[str, Mapping[str, str]]]:
-    """A landed cost of the opening stock, of which so many tea were taken since."""
+def _landed(*lines: RequestedLine, **fields: Any) -> Callable[[], Mapping[str, Mapping[str, str]]]:
+    """A landed cost of the opening stock."""
 
     def told() -> Mapping[str, Mapping[str, str]]:
         of = shop()
-        if taken:
-            of.accepted("delivery", goes("tea", taken))
         costs = [AdditionalCost(amount=Money("1"))]
         given = {"against": Reference(id="M1"), "additional_costs": costs, **fields}
         return _told(of, "landed_cost", *lines, **given)
+
+    return told
+
+
+def _since(asked: RequestedLine, purpose: str = "delivery") -> Callable[[], Mapping[str, Mapping[str, str]]]:
+    """A movement reported of a time before the phones were counted."""
+
+    def told() -> Mapping[str, Mapping[str, str]]:
+        of = shop()
+        of.accepted("reconciliation", comes("phone", serials="S1,S2"), at=MORNING + timedelta(hours=1))
+        return _told(of, purpose, asked, at=MORNING + timedelta(minutes=30))
 
     return told
 
@@ -182,7 +238,6 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("against_missing", asked("cancellation")),
     ("against_not_allowed", asked("delivery", against=Reference(id="M0"))),
     ("amount_too_large", asked("opening_stock", comes("tea", "999999999999", rate="999999999999"))),
-    ("back_dating_unsupported", asked("delivery", goes("tea", 1), at=MORNING - DAY)),
     ("batch_differs", _recorded_otherwise),
     ("before_its_original", _returned(line("tea", 1), at=MORNING)),
     ("batch_expired", asked("delivery", goes("cream", 1, batch="OLD"))),
@@ -191,10 +246,10 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("batch_recalled", lambda: _held(BatchState.RECALLED)),
     ("batch_too_long", asked("opening_stock", comes("cream", 1, batch="B" * 141))),
     ("cancelled_before_acceptance", _cancelled),
-    ("cancelling_unsupported", lambda: _cancelling(accepted=True)),
     ("companies_mixed", asked("material_transfer", moves("tea", 1, "north", "abroad"))),
     ("company_missing", asked("delivery", goes("tea", 1, "nowhere"), company=None)),
     ("currency_fixed", defined(masters.CompanyDefined(company="shop", currency="USD"), **MOVED)),
+    ("perpetual_fixed", defined(masters.CompanyDefined(company="shop", currency="EUR", perpetual=False), **MOVED)),
     ("expires_before_made", asked("opening_stock", comes("cream", 1, batch="NEW", **BOTH_DAYS))),
     ("insufficient_stock", asked("delivery", goes("tea", 11))),
     ("item_disabled", asked("opening_stock", comes("gone", 1))),
@@ -202,6 +257,8 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("line_repeated", asked("delivery", goes("tea", 1, line=3), goes("tea", 1, line=3))),
     ("malformed", _malformed),
     ("money_not_allowed", asked("delivery", goes("tea", 1), money=_paid())),
+    ("moved_since", _since(comes("phone", serials="S1,S2"), purpose="reconciliation")),
+    ("moved_since", _since(goes("phone", rate="1"), purpose="write_down")),
     ("money_unbalanced", asked("sale", goes("tea", 1, net="2"), money=_paid(Tender(kind="cash", amount=Money("1"))))),
     ("negative_stock_of_tracked", defined(tea(tracking=Tracking.BATCH, allow_negative_stock=True))),
     ("no_lines", asked("delivery")),
@@ -211,7 +268,19 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("one_tracking_only", defined(tea(tracking=Tracking.BATCH, serial_series="S.#"))),
     ("opening_not_allowed", asked("delivery", opening=True)),
     ("original_elsewhere", _returned(line("tea", 1, target="abroad"), company="twin")),
-    ("original_rejected", lambda: _cancelling(accepted=False)),
+    ("original_rejected", lambda: _refused_before("cancellation")),
+    ("original_rejected", lambda: _refused_before("sales_return")),
+    ("already_cancelled", _delivered_and(("cancellation", None))),
+    ("cancel_of_cancellation", _delivered_and(("cancellation", None), cancelled="M3")),
+    ("cancellation_says_more", _delivered_and(customer="Bob")),
+    ("counted_since", _delivered_and(("reconciliation", line("phone", serials=[], target="north")))),
+    ("insufficient_stock", _delivered_and(cancelled="M1")),
+    ("named_by", _delivered_and(("sales_return", line("tea", 1)))),
+    ("original_cancelled", lambda: _named_after("sales_return")),
+    ("original_elsewhere", _delivered_and(company="twin")),
+    ("period_closed", _closed_since),
+    ("posting_in_future", _delivered_and(at=EVENING + DAY)),
+    ("serial_moved_since", _delivered_and(cancelled="M1")),
     ("over_return", _returned(line("tea", 6))),
     ("over_return", _returned(line("phone", serials="S1"), line("phone", serials="S1"))),
     ("period_closed", lambda: _told(shop(of=company(open_from=MORNING.date())), "delivery", at=MORNING - DAY)),
@@ -228,6 +297,7 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("scan_unsupported", asked("delivery", goes("tea", 1, scan="0950"))),
     ("serial_count_mismatch", asked("delivery", goes("phone", 2, serials="S1"))),
     ("serial_in_stock", asked("opening_stock", comes("phone", serials="S1"))),
+    ("serial_moved_since", asked("delivery", goes("phone", serials="S1"), at=MORNING - DAY)),
     ("serial_not_here", asked("delivery", goes("phone", None, "south", serials="S1"))),
     ("serial_not_reusable", _not_reusable),
     ("serial_of_another_batch", asked("delivery", goes("phone", serials="S1,S2", batch="P1"))),
@@ -257,6 +327,7 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("unknown_purpose", asked("theft", goes("tea", 1))),
     ("unknown_serial", asked("delivery", goes("phone", serials="S9"))),
     ("unknown_time_zone", defined(masters.CompanyDefined(company="shop", currency="EUR", time_zone="Mars"))),
+    ("attributes_too_large", _told_much),
     ("unknown_unit", asked("delivery", goes("tea", 1, unit="barrel"))),
     ("unknown_warehouse", asked("delivery", goes("tea", 1, "nowhere"))),
     ("valuation_method_fixed", defined(tea(valuation_method=Method.LIFO), **MOVED)),
@@ -287,16 +358,24 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("costs_not_allowed", asked("delivery", additional_costs=[AdditionalCost(amount=Money("1"))])),
     ("count_cannot_open", asked("reconciliation", comes("phone", serials="S1,S2,S9"))),
     ("count_cannot_open", _never_in_stock),
+    ("counted_since", _since(goes("phone", serials="S1"))),
     ("counted_twice", asked("reconciliation", *[comes("cream", 1, batch="FREE")] * 2)),
     ("landed_line_names_goods", _landed(comes("tea", 1, against_line=1))),
     ("line_repeated", _landed(line(against_line=1), line(against_line=1))),
     ("nothing_consumed", asked("manufacture", comes("tea", 1))),
     ("nothing_made", asked("manufacture", goes("tea", 1))),
+    ("manifest_backwards", _said(5, 3, count=0)),
+    ("manifest_count_wrong", _said(5, 9, count=4)),
+    ("manifest_digest_wrong", _said(5, 9, listed=[(5, "M5")], digest="0" * 64)),
+    ("manifest_number_outside", _said(5, 9, unused=[(9, 10)])),
+    ("manifest_number_repeated", _said(5, 9, unused=[(5, 6), (6, 7)])),
+    ("manifest_too_long", _said(1, NUMBERS_LIMIT + 1)),
+    ("manifest_total_repeated", _said(1, 0, totals=[total(), total()])),
+    ("not_your_source", _defined_by_another),
     ("nothing_there", asked("write_down", goes("cream", source="south", rate="1", batch="FREE"))),
     ("opening_tracked", asked("reconciliation", comes("cream", 1, batch="FREE"), opening=True)),
     ("quantity_negative", asked("reconciliation", comes("tea", -1))),
     ("quantity_not_allowed", asked("write_down", goes("tea", 1, rate="1"))),
-    ("revaluation_unsupported", _landed(taken=1)),
     ("serial_elsewhere", asked("reconciliation", comes("phone", serials="S1", target="south"))),
     ("share_missing", _landed(additional_costs=[AdditionalCost(amount=Money("1"), spread="share")])),
     ("share_negative", asked("opening_stock", comes("tea", 1, share=Quantity("-1")))),

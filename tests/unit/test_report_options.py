@@ -9,7 +9,7 @@ from services.desk.reporting import REPORTS
 from shared.errors import StockbookError
 from tests import commands
 
-PRESENT = {"waiting", "shortages", "unposted"}
+PRESENT = {"waiting", "shortages", "unposted", "dirty-bins"}
 """Reports of what is to be seen to now."""
 
 

@@ -6,19 +6,18 @@ from typing import Any
 
 import pytest
 
-from services.receiving.decide.allocation import Accepted, Rejected, allocate
-from services.receiving.decide.case import Limits
+from services.receiving.decide.allocation import Accepted, Rejected
 from services.receiving.decide.stock import Warehouse
 from shared.contracts.movement import Reference
 from shared.purposes import BatchState
 from shared.quantities import plain
 from tests.builders import MORNING, SOURCE
 from tests.receiving_builders import (
-    EVENING,
     Shop,
     against,
     comes,
     company,
+    decided,
     facts,
     goes,
     item,
@@ -246,7 +245,7 @@ def test_a_return_may_stand_in_one_set_with_its_original() -> None:
         ),
         movement("sales_return", line("tea", 3), id="R2", at=MORNING + MINUTE, against=Reference(id="D")),
     ]
-    out, back, more = allocate([request(each) for each in asked], of.stock, EVENING, Limits())
+    out, back, more = decided([request(each) for each in asked], of.stock)
     assert isinstance(out, Accepted)
     assert returned(back, out) == [(1, "2", None, ["S1", "S2"], 0), (2, "3", None, [], 1)]
     assert back.allocated.against is not None  # type: ignore[union-attr]

@@ -54,15 +54,6 @@ def test_goods_without_an_original_need_a_rate_where_they_come_to() -> None:
     assert (leg.amount, leg.standard_rate) == (None, Decimal("2.5"))
 
 
-def test_what_comes_back_at_the_last_rate_hangs_on_what_stood_there() -> None:
-    of = shop()
-    of.accepted("sales_return", back("tea", 1))
-    assert of.stock.bins["shop", "tea", "north"].last_drawn == 2
-    out = delivered(of, goes("cream", 1))
-    of.accepted("sales_return", line("cream", 1), against=against(out))
-    assert of.stock.bins["shop", "cream", "north"].last_drawn == 0
-
-
 def test_a_return_at_the_standard_rate_is_no_larger_than_a_message_can_carry() -> None:
     of = Shop(item("gold", standard_rate=Decimal(10) ** 9))
     assert of.refused("sales_return", back("gold", 1_000_000)) == [("amount_too_large", 1)]

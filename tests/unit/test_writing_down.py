@@ -133,12 +133,10 @@ def test_two_batches_and_other_serials_are_written_down_by_further_lines() -> No
     assert [leg.line for leg in judged.allocated.legs] == [1, 2, 3, 4]
 
 
-def test_what_was_written_down_is_drawn_upon_and_keeps_its_states() -> None:
+def test_what_was_written_down_keeps_its_quantities_and_states() -> None:
     shop = stocked()
     shop.accepted("write_down", lowers("tea"), lowers("cream", batch="B1"), lowers("phone", serials="S1"))
-    bins, stock = shop.stock.bins, shop.stock.batch_stock
-    assert [bins["shop", what, "north"].last_drawn for what in ("tea", "cream", "phone")] == [2, 2, 2]
-    assert [stock["shop", "cream", "north", batch].last_drawn for batch in ("B1", "B2")] == [2, 0]
+    assert [shop.quantity(what) for what in ("tea", "cream", "phone")] == ["10", "8", "3"]
     assert shop.stock.serials["shop", "phone", "S1"].status is SerialStatus.ACTIVE
 
 

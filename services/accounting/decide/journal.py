@@ -3,18 +3,23 @@
 Each transfer is an amount above zero from a credited to a debited account; a negative amount swaps the two. What an
 entry of the ledger books apart goes to the accounts that it names; the rest of its value goes where its purpose's flow
 says. Nothing is netted, so the transfers on a stock account add up to the values of the entries on it.
+
+What an account gets is a sum over the entries. So a movement, what corrected it, and its cancellation add up to nothing
+on every account if their entries do: corrections are booked as what they correct, a cancellation as what it mirrors.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
 
 from shared.contracts.journal import JournalPosted, JournalTransfer
 from shared.contracts.movement import AccountAmount, MoneySides
-from shared.contracts.stock import MovementPosted, PostedEntry
+from shared.contracts.stock import MovementPosted, PostedEntry, StockRevalued
 from shared.errors import InvariantBroken, Unprocessable
+from shared.identity import derived_id
 from shared.purposes import PURPOSES, Flow, Purpose, Role
 from shared.quantities import ZERO, Money
 
@@ -26,10 +31,32 @@ def book(posted: MovementPosted, journal_entry: UUID) -> JournalPosted | None:
     """The journal entry, of the given id, of a movement; None where its company keeps no perpetual accounting.
 
     Raises Unprocessable for a purpose that is not in the table, InvariantBroken where the movement lacks an account, a
-    transfer between warehouses has an end without the other, or the money does not balance.
+    transfer between warehouses has an end without the other, a cancellation does not say what it mirrors, or the money
+    does not balance.
     """
-    if not posted.perpetual:
-        return None
+    return _book(posted, journal_entry, posted.recorded_at) if posted.perpetual else None
+
+
+def book_revaluation(revalued: StockRevalued) -> list[JournalPosted]:
+    """The journal entries of a revaluation, one for each movement that it corrects by more than nothing.
+
+    They are recorded with the revaluation: as known before, the movements were worth what they were booked at. Raises
+    what `book` raises, and InvariantBroken for a movement that is corrected twice, or in its money.
+    """
+    times = Counter((each.source, each.id) for each in revalued.movements)
+    wrong = [each.id for each in revalued.movements if each.money is not None or times[each.source, each.id] > 1]
+    if wrong:
+        raise InvariantBroken("a revaluation corrects the stock of each movement once", id=revalued.id, wrong=wrong)
+    corrected = (each for each in revalued.movements if each.perpetual)
+    journal = (_book(each, _correction_id(revalued, each), revalued.recorded_at) for each in corrected)
+    return [each for each in journal if each.transfers]
+
+
+def _correction_id(revalued: StockRevalued, corrected: MovementPosted) -> UUID:
+    return derived_id(revalued.recorded_at, revalued.source, revalued.id, corrected.source, corrected.id)
+
+
+def _book(posted: MovementPosted, journal_entry: UUID, recorded_at: datetime) -> JournalPosted:
     return JournalPosted(
         journal_entry=str(journal_entry),
         source=posted.source,
@@ -38,7 +65,7 @@ def book(posted: MovementPosted, journal_entry: UUID) -> JournalPosted | None:
         currency=posted.currency,
         purpose=posted.purpose,
         effective_at=posted.effective_at,
-        recorded_at=posted.recorded_at,
+        recorded_at=recorded_at,
         posting_date=posted.posting_date,
         document=posted.document,
         transfers=[*_stock_transfers(posted), *_money_transfers(posted.money)],
@@ -47,14 +74,20 @@ def book(posted: MovementPosted, journal_entry: UUID) -> JournalPosted | None:
 
 
 def _stock_transfers(posted: MovementPosted) -> Iterator[JournalTransfer]:
-    purpose = PURPOSES.get(posted.purpose)
-    if purpose is None:
-        raise Unprocessable("no such purpose", "unknown_purpose", purpose=posted.purpose)
+    purpose = _booked_as(posted)
     for entry in posted.entries:
         for part in entry.booked:
             if part.amount:
                 yield _transfer(entry.stock_account, part.account, part.amount, entry)
     yield from ALGORITHMS[purpose.flow](posted, purpose)
+
+
+def _booked_as(posted: MovementPosted) -> Purpose:
+    """The purpose by which a movement is booked: of a cancellation that of what it undoes."""
+    name = posted.mirrors or posted.purpose
+    if name not in PURPOSES:
+        raise Unprocessable("no such purpose", "unknown_purpose", purpose=name)
+    return PURPOSES[name]
 
 
 def _changes(posted: MovementPosted, purpose: Purpose) -> Iterator[JournalTransfer]:
@@ -70,28 +103,41 @@ def _changes(posted: MovementPosted, purpose: Purpose) -> Iterator[JournalTransf
 def _moves(posted: MovementPosted, _: Purpose) -> Iterator[JournalTransfer]:
     """What changed its warehouse: the value that left, booked by the arriving entry.
 
-    The two ends are rounded apart and may differ by a cent; that goes to stock adjustment, on the arriving side.
+    The two ends are rounded apart and may differ by a cent; that goes to stock adjustment, on the arriving side. Of a
+    cancellation the signs are turned, and nothing else: the entry that names the other one is the one that arrived.
     """
     for entry, left in _arrivals(posted.entries):
-        moved = -_rest(left)
-        if moved:
+        moved = -_rest(left) if left else ZERO
+        if left and moved:
             yield _transfer(entry.stock_account, left.stock_account, moved, entry)
         if gap := _rest(entry) - moved:
             yield _transfer(entry.stock_account, _account(posted, Role.STOCK_ADJUSTMENT), gap, entry)
 
 
-def _arrivals(entries: Sequence[PostedEntry]) -> Iterator[tuple[PostedEntry, PostedEntry]]:
-    """Each arriving entry with the one that left for it; every other entry has left for exactly one.
+def _arrivals(entries: Sequence[PostedEntry]) -> Iterator[tuple[PostedEntry, PostedEntry | None]]:
+    """Each arriving entry with the one that left for it; what leaves has left for exactly one.
 
-    An entry without quantity trues up an earlier issue: it is no end of a transfer, being booked apart as a whole.
+    A correction may arrive alone: what left is worth the same as before, what arrived is rounded otherwise.
     """
-    arriving = [(entry, entry.arrives_from) for entry in entries if entry.arrives_from is not None]
-    others = [(place, entry) for place, entry in enumerate(entries) if entry.arrives_from is None]
-    leaving = [place for place, entry in others if entry.quantity or _rest(entry)]
-    arrived = sorted(place for _, place in arriving)
+    arrived = sorted(entry.arrives_from for entry in entries if entry.arrives_from is not None)
+    leaving = [place for place, entry in enumerate(entries) if entry.arrives_from is None and _leaves(entry)]
     if arrived != leaving:
         raise InvariantBroken("what leaves must arrive once", leaving=leaving, arrived=arrived)
-    return ((entry, entries[place]) for entry, place in arriving)
+    for entry in entries:
+        if entry.arrives_from is not None:
+            yield entry, entries[entry.arrives_from]
+        elif entry.corrects is not None and entry.corrects > ZERO:
+            yield entry, None
+
+
+def _leaves(entry: PostedEntry) -> bool:
+    """Whether an entry without a beginning needs an end: goods left, or value did.
+
+    What is booked apart as a whole needs none: a true-up, a count's later difference, and what corrects one of these.
+    """
+    if entry.corrects is None:
+        return bool(_rest(entry) or (entry.quantity and entry.part_of is None))
+    return entry.corrects <= ZERO and bool(_rest(entry) or (entry.corrects and not entry.booked))
 
 
 def _makes(posted: MovementPosted, _: Purpose) -> Iterator[JournalTransfer]:
@@ -110,6 +156,14 @@ def _makes(posted: MovementPosted, _: Purpose) -> Iterator[JournalTransfer]:
     for place, gap in (*taking, *((giver, -amount) for giver, amount in giving)):
         adjustment = _account(posted, Role.STOCK_ADJUSTMENT)
         yield _transfer(entries[place].stock_account, adjustment, gap, entries[place])
+
+
+def _nothing(posted: MovementPosted, _: Purpose) -> Iterator[JournalTransfer]:
+    """What a cancellation has of its own: how it changed later counts, which is booked apart as a whole."""
+    rests = {entry.entry: str(rest) for entry in posted.entries if (rest := _rest(entry))}
+    if rests:
+        raise InvariantBroken("a cancellation is booked by the purpose that it mirrors", id=posted.id, rests=rests)
+    yield from ()
 
 
 def _rest(entry: PostedEntry) -> Decimal:
@@ -188,5 +242,6 @@ ALGORITHMS: Mapping[Flow, Callable[[MovementPosted, Purpose], Iterator[JournalTr
     Flow.WRITE_DOWN: _changes,
     Flow.MOVE: _moves,
     Flow.MAKE: _makes,
+    Flow.CANCEL: _nothing,
 }
 """How each flow books what its entries do not book apart."""

@@ -1,4 +1,4 @@
-"""Closed books: hearing that they were closed or reopened, and locking them once all from before is booked.
+"""Closed books: hearing that they were closed or reopened, and locking them once all from before is valued and booked.
 
 What is told of it hangs on no single message (a reopening may take effect by a closing that came later), so it goes
 through the outbox.
@@ -49,7 +49,7 @@ def refuse_locked_days(connection: Connection, journal: Sequence[JournalPosted])
 
 
 def lock_periods(connection: Connection) -> Handled:
-    """Lock each closing for which all that was accepted before it is booked and numbered."""
+    """Lock each closing for which all that was accepted before it is booked and numbered, and what it corrects too."""
     return _look_behind("", 0, connection)
 
 
@@ -70,7 +70,7 @@ def _lock_if_complete(company: str, number: int, further: Step, connection: Conn
     if missing is not None:
         if missing != closing.waits_for:
             facts = {"company": closing.company, "through": closing.through.isoformat()}
-            log.info("not locked yet", **facts, waits_for=" ".join(missing))
+            log.info("not locked yet", **facts, waits_for=f"{missing.work.value} of {' '.join(missing.name)}")
         return Handled(then=further)
     while numbers.give_numbers(connection, [closing.company], _AT_ONCE):
         pass

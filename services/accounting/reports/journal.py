@@ -1,7 +1,8 @@
 """Journal: every debit and every credit, movement by movement; each names the ledger entry that it books.
 
 Among movements of one time those that were known first stand first. What was known at once has no order but this: what
-revalues or returns goods stands behind what brought them.
+revalues or returns goods stands behind what brought them, what cancels behind that, and at last what a revaluation
+corrects. Such a correction is a journal entry of its own, of the movement that it corrects; `revaluation` names it.
 """
 
 from collections.abc import Iterable
@@ -26,19 +27,22 @@ COLUMNS = (
     Column("credit", Kind.MONEY),
     Column("effective_at", Kind.TIME),
     Column("ledger_entry"),
+    Column("revaluation"),
 )
 _SELECT = f"""
 SELECT {", ".join(column.name for column in COLUMNS)}
 FROM accounting.debit_credit
 WHERE {matching("company account")}
   AND {BY_THEN}
-ORDER BY company, effective_at, recorded_at, purpose = ANY(:behind), source, id, ordinal, credit
+ORDER BY company, effective_at, recorded_at, revaluation IS NOT NULL, purpose = ANY(:last), purpose = ANY(:behind),
+    source, id, revaluation, ordinal, credit
 """
 _BEHIND = [each.name for each in PURPOSES.values() if each.flow in (Flow.COME_BACK, Flow.SEND_BACK, Flow.LAND)]
+_LAST = [each.name for each in PURPOSES.values() if each.flow is Flow.CANCEL]
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    return query(connection, _SELECT, behind=_BEHIND, **filters.given())
+    return query(connection, _SELECT, behind=_BEHIND, last=_LAST, **filters.given())
 
 
 REPORT = Report(

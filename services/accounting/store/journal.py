@@ -1,22 +1,22 @@
-"""The inbox of booked movements, and the journal, which only grows.
+"""The inbox of what was booked, and the journal, which only grows.
 
-The key of a movement in the inbox is the dedupe. Nothing has to be read to book a movement, so its inbox row is written
-once, with its output. A worker whose insert waited for another one's finds the key taken, and reads what that one
-stored in a statement of its own: the waiting statement's snapshot is older than the other's commit.
+The key of a movement, or of a revaluation, in the inbox is the dedupe. Nothing has to be read to book one, so its inbox
+row is written once, with its output. A worker whose insert waited for another one's finds the key taken, and reads what
+that one stored in a statement of its own: the waiting statement's snapshot is older than the other's commit.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from shared.contracts.journal import JournalPosted
-from shared.contracts.stock import MovementPosted
 from shared.db import columns, copy, query
 from shared.service import Key
 
-# Sorted, so that two workers that were given the same movements never wait for each other in a circle.
-_ADD_MOVEMENTS = """
+# Sorted, so that two workers that were given the same keys never wait for each other in a circle.
+_ADD_BOOKINGS = """
 INSERT INTO accounting.movement (source, id, company, recorded_at, outputs)
 SELECT * FROM unnest(
     cast(:source AS text[]), cast(:id AS text[]), cast(:company AS text[]), cast(:recorded_at AS timestamptz[]),
@@ -30,51 +30,51 @@ SELECT source, id, outputs FROM accounting.movement
 WHERE (source, id) IN (SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[]))) AND outputs IS NOT NULL
 """
 _ENTRY_COLUMNS = (
-    "company, journal_entry, source, id, purpose, posting_date, effective_at, recorded_at, document, currency"
+    "company, journal_entry, source, id, purpose, posting_date, effective_at, recorded_at, document, currency, "
+    "revaluation"
 )
 _TRANSFER_COLUMNS = "company, journal_entry, ordinal, debit_account, credit_account, amount, line, ledger_entry"
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A movement with its journal entry and that entry's message; both None where there is nothing to book."""
+    """What is booked under one key: a movement's journal entry, or those of a revaluation, each of which corrects one.
 
-    movement: MovementPosted
-    journal: JournalPosted | None
+    `output` is what is told of it. Without anything to book there is neither.
+    """
+
+    key: Key
+    company: str
+    recorded_at: datetime
+    journal: Sequence[JournalPosted]
     output: bytes | None
-
-    @property
-    def key(self) -> Key:
-        """What names the movement for ever."""
-        return (self.movement.source, self.movement.id)
+    is_revaluation: bool = False
 
 
-def add_movements(connection: Connection, bookings: Iterable[Booking]) -> set[Key]:
-    """Enter movements, distinct in their keys, into the inbox; the keys of those that were not there before."""
-    rows = [
-        (each.movement.source, each.movement.id, each.movement.company, each.movement.recorded_at, each.output)
-        for each in bookings
-    ]
+def add_bookings(connection: Connection, bookings: Iterable[Booking]) -> set[Key]:
+    """Enter what is booked, distinct in its keys, into the inbox; the keys of what was not there before."""
+    rows = [(*each.key, each.company, each.recorded_at, each.output) for each in bookings]
     names = "source id company recorded_at outputs"
-    return {(row.source, row.id) for row in query(connection, _ADD_MOVEMENTS, **columns(rows, names))}
+    return {(row.source, row.id) for row in query(connection, _ADD_BOOKINGS, **columns(rows, names))}
 
 
 def stored_outputs(connection: Connection, keys: Collection[Key]) -> dict[Key, bytes]:
-    """What was said of movements that were booked before; nothing of those without a journal entry."""
+    """What was said of what was booked before; nothing of what has no journal entry."""
     if not keys:
         return {}
     rows = query(connection, _STORED_OUTPUTS, **columns(sorted(keys), "source id"))
     return {(row.source, row.id): bytes(row.outputs) for row in rows}
 
 
-def add_journal(connection: Connection, journal: Sequence[JournalPosted]) -> None:
+def add_journal(connection: Connection, bookings: Sequence[Booking]) -> None:
     """Append journal entries and their transfers, in the order in which they are given."""
-    copy(connection, "accounting.journal_entry", _ENTRY_COLUMNS, map(_entry_row, journal))
-    transfers = (row for entry in journal for row in _transfer_rows(entry))
+    entries = (_entry_row(entry, each) for each in bookings for entry in each.journal)
+    copy(connection, "accounting.journal_entry", _ENTRY_COLUMNS, entries)
+    transfers = (row for each in bookings for entry in each.journal for row in _transfer_rows(entry))
     copy(connection, "accounting.transfer", _TRANSFER_COLUMNS, transfers)
 
 
-def _entry_row(entry: JournalPosted) -> tuple[object, ...]:
+def _entry_row(entry: JournalPosted, booking: Booking) -> tuple[object, ...]:
     return (
         entry.company,
         entry.journal_entry,
@@ -86,6 +86,7 @@ def _entry_row(entry: JournalPosted) -> tuple[object, ...]:
         entry.recorded_at,
         entry.document,
         entry.currency,
+        booking.key[1] if booking.is_revaluation else None,
     )
 
 

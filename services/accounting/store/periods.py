@@ -3,9 +3,10 @@
 The row of a company's books is held by whoever changes how far they are locked.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -66,7 +67,7 @@ ORDER BY company, number LIMIT 1
 """
 _HOLD_CLOSING = """
 SELECT period.company, number, source, id, through, ends_at, actor, reason, recorded_at, waits_for_source, waits_for_id,
-    coalesce((
+    waits_for_item, waits_for_warehouse, coalesce((
         SELECT max(recorded_at) - interval '1 day' FROM accounting.period AS before
         WHERE before.company = period.company AND before.locked_at IS NOT NULL), '-infinity') AS since
 FROM accounting.period JOIN accounting.books USING (company)
@@ -74,23 +75,51 @@ WHERE (company, number) = (:company, :number)
     AND through IS NOT NULL AND locked_at IS NULL AND ended_by IS NULL AND number <= changes
 FOR NO KEY UPDATE SKIP LOCKED
 """
-_IS_BOOKED = "SELECT FROM accounting.movement WHERE (source, id) = (:source, :id)"
+_NOT_BOOKED = """
+SELECT FROM (VALUES (:source, :id)) AS named (source, id)
+WHERE NOT EXISTS (SELECT FROM accounting.movement WHERE (movement.source, movement.id) = (named.source, named.id))
+"""
+_STILL_DIRTY = """
+SELECT FROM ledger.dirty_bins
+WHERE (company, item, warehouse) = (:company, :item, :warehouse) AND (since <= :recorded_at OR from_at < :ends_at)
+"""
 _TAKE_TIME = f"SET LOCAL statement_timeout = {LOOK_TIMEOUT_MS}"
 # All that was accepted before the closing: by its time, or because its day was open only then. What was recorded before
 # the last lock was booked then; the day between is for clocks that differ.
 _MISSING = """
-SELECT source, id FROM receiving.accepted
+SELECT source AS first, id AS second FROM receiving.accepted
 WHERE company = :company AND recorded_at > :since AND (recorded_at <= :recorded_at OR effective_at < :ends_at)
     AND NOT EXISTS (
         SELECT FROM accounting.movement WHERE (movement.source, movement.id) = (accepted.source, accepted.id))
 LIMIT 1
 """
+# The ledger makes a bin dirty as it posts what changes its past, and tells what it found as it makes it clean again. It
+# may do so for something before the closing and for something after it at once, and knows it since the latter.
+_DIRTY = """
+SELECT item AS first, warehouse AS second FROM ledger.dirty_bins
+WHERE company = :company AND (since <= :recorded_at OR from_at < :ends_at) ORDER BY since, item, warehouse LIMIT 1
+"""
+# So is what it tells of that: but it corrects the days of the closing.
+_NOT_CORRECTED = """
+WITH told AS MATERIALIZED (
+    SELECT source, id, recorded_at, revalued FROM ledger.revalued
+    WHERE company = :company AND recorded_at > :since AND NOT EXISTS (
+        SELECT FROM accounting.movement WHERE (movement.source, movement.id) = (revalued.source, revalued.id))
+)
+SELECT source AS first, id AS second FROM told
+WHERE recorded_at <= :recorded_at OR EXISTS (
+    SELECT FROM json_array_elements(cast(convert_from(revalued, 'UTF8') AS json) -> 'movements') AS corrected
+    WHERE cast(corrected ->> 'posting_date' AS date) <= :through)
+LIMIT 1
+"""
 _WAITS_FOR = """
-UPDATE accounting.period SET waits_for_source = :source, waits_for_id = :id
+UPDATE accounting.period SET waits_for_source = :source, waits_for_id = :id, waits_for_item = :item,
+    waits_for_warehouse = :warehouse
 WHERE (company, number) = (:company, :number)
 """
 _LOCK = """
-UPDATE accounting.period SET locked_at = now(), waits_for_source = NULL, waits_for_id = NULL
+UPDATE accounting.period SET locked_at = now(), waits_for_source = NULL, waits_for_id = NULL, waits_for_item = NULL,
+    waits_for_warehouse = NULL
 WHERE (company, number) = (:company, :number) RETURNING locked_at
 """
 _LOCK_BOOKS = """
@@ -100,11 +129,36 @@ _COLUMNS = "company number source id through ends_at open_from actor reason reco
 _READERS: Mapping[str, Any] = {PERIOD_CLOSING: decoder(PeriodClosing), PERIOD_REOPENING: decoder(PeriodReopening)}
 
 
+class Work(StrEnum):
+    """What a lock may wait for: that a movement or a revaluation is booked, or that a bin is valued anew."""
+
+    BOOKING = "booking"
+    VALUING = "valuing anew"
+
+
+_NAMES = {Work.BOOKING: ("source", "id"), Work.VALUING: ("item", "warehouse")}
+_UNNAMED = dict.fromkeys(name for names in _NAMES.values() for name in names)
+_LOOKS: Sequence[tuple[Work, str]] = ((Work.BOOKING, _MISSING), (Work.VALUING, _DIRTY), (Work.BOOKING, _NOT_CORRECTED))
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What has to be done before a lock; its name is that of a movement or a revaluation, or of a bin."""
+
+    work: Work
+    name: Key
+
+    def named(self) -> dict[str, str]:
+        """Its name, by the columns that hold it."""
+        first, second = _NAMES[self.work]
+        return {first: self.name[0], second: self.name[1]}
+
+
 @dataclass(frozen=True, slots=True)
 class Closing:
     """A closing that is no lock yet; `since` when there may be something that it waits for.
 
-    `waits_for` is a movement that was found missing.
+    `waits_for` is what was found to be done.
     """
 
     company: str
@@ -117,7 +171,7 @@ class Closing:
     reason: str
     recorded_at: datetime
     since: datetime
-    waits_for: Key | None
+    waits_for: Awaited | None
 
 
 def locked_through(connection: Connection, companies: Collection[str]) -> dict[str, date]:
@@ -168,7 +222,6 @@ def next_unlocked(connection: Connection, company: str, number: int) -> tuple[st
 def hold_closing(connection: Connection, company: str, number: int) -> Closing | None:
     """A closing that is in effect and no lock yet, held with its company's books; None where another holds them."""
     for row in query(connection, _HOLD_CLOSING, company=company, number=number):
-        waits_for = (row.waits_for_source, row.waits_for_id) if row.waits_for_id is not None else None
         return Closing(
             row.company,
             row.number,
@@ -180,22 +233,38 @@ def hold_closing(connection: Connection, company: str, number: int) -> Closing |
             row.reason,
             row.recorded_at,
             row.since,
-            waits_for,
+            _awaited(row),
         )
     return None
 
 
-def still_waits_for(connection: Connection, closing: Closing) -> Key | None:
-    """A movement that was accepted before the closing and is not booked; it is looked for only when the last one is."""
-    if closing.waits_for is not None and not _is_booked(connection, closing.waits_for):
-        return closing.waits_for
+def still_waits_for(connection: Connection, closing: Closing) -> Awaited | None:
+    """What is to be done before the closing is a lock; something else is looked for only when the last one is done."""
+    awaited = closing.waits_for
+    if awaited is not None and _is_undone(connection, closing, awaited):
+        return awaited
     run(connection, _TAKE_TIME)
-    within = {"since": closing.since, "recorded_at": closing.recorded_at, "ends_at": closing.ends_at}
-    for row in query(connection, _MISSING, company=closing.company, **within):
-        named = {"source": row.source, "id": row.id}
-        run(connection, _WAITS_FOR, **named, company=closing.company, number=closing.number)
-        return (row.source, row.id)
-    return None
+    found = next(_undone(connection, closing), None)
+    if found is not None:
+        run(connection, _WAITS_FOR, **_UNNAMED | found.named(), **_facts(closing))
+    return found
+
+
+def _is_undone(connection: Connection, closing: Closing, awaited: Awaited) -> bool:
+    statement = _NOT_BOOKED if awaited.work is Work.BOOKING else _STILL_DIRTY
+    return bool(query(connection, statement, **awaited.named(), **_facts(closing)))
+
+
+def _undone(connection: Connection, closing: Closing) -> Iterator[Awaited]:
+    """What is still to be done, each in a statement of its own, in the order in which one thing leads to the next.
+
+    What is booked was posted before: by then its bins were dirty, or what came of it was told. Once all was booked that
+    was accepted before the closing, it stays so, and is not looked through again.
+    """
+    is_booked = closing.waits_for is not None and closing.waits_for.work is Work.VALUING
+    for work, statement in _LOOKS[1 if is_booked else 0 :]:
+        for row in query(connection, statement, **_facts(closing)):
+            yield Awaited(work, (row.first, row.second))
 
 
 def lock(connection: Connection, closing: Closing) -> datetime:
@@ -206,8 +275,23 @@ def lock(connection: Connection, closing: Closing) -> datetime:
     return at
 
 
-def _is_booked(connection: Connection, key: Key) -> bool:
-    return bool(query(connection, _IS_BOOKED, source=key[0], id=key[1]))
+def _facts(closing: Closing) -> dict[str, Any]:
+    return {
+        "company": closing.company,
+        "number": closing.number,
+        "through": closing.through,
+        "since": closing.since,
+        "recorded_at": closing.recorded_at,
+        "ends_at": closing.ends_at,
+    }
+
+
+def _awaited(row: Row[Any]) -> Awaited | None:
+    if row.waits_for_id is not None:
+        return Awaited(Work.BOOKING, (row.waits_for_source, row.waits_for_id))
+    if row.waits_for_item is not None:
+        return Awaited(Work.VALUING, (row.waits_for_item, row.waits_for_warehouse))
+    return None
 
 
 def _row(change: Change) -> tuple[object, ...]:

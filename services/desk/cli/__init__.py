@@ -9,6 +9,7 @@ import sys
 import typer
 
 from services.desk.cli import (
+    audit,
     available,
     conform,
     demo,
@@ -17,14 +18,19 @@ from services.desk.cli import (
     periods,
     publish,
     rejected,
+    replay,
     report,
+    rights,
     run,
+    sources,
     status,
     stuck,
     trying,
+    verify,
 )
 from shared.embedded_postgres import EmbeddedPostgresError
 from shared.errors import StockbookError
+from shared.printable import printable
 
 app = typer.Typer(
     name="stockbook",
@@ -40,13 +46,19 @@ app.command("try")(trying.try_movements)
 app.command("available")(available.available)
 app.command("explain")(explain.explain_movement)
 app.command("report")(report.report)
+app.command("roles")(rights.roles)
+app.command("broker-definitions")(rights.broker_definitions)
 app.command("conform")(conform.conform)
 app.command("demo")(demo.demo)
 app.command("status")(status.status)
 app.command("periods")(periods.periods)
+app.command("replay")(replay.replay)
+app.command("verify")(verify.verify_books)
 app.add_typer(stuck.app, name="stuck")
+app.add_typer(audit.app, name="audit")
 app.add_typer(parked.app, name="parked")
 app.add_typer(rejected.app, name="rejected")
+app.add_typer(sources.app, name="sources")
 
 
 def main() -> None:
@@ -54,7 +66,7 @@ def main() -> None:
     try:
         app(prog_name="stockbook")
     except (StockbookError, EmbeddedPostgresError) as error:
-        sys.stderr.write(f"stockbook: {error}\n")
+        sys.stderr.write(f"stockbook: {printable(str(error))}\n")
         sys.exit(1)
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

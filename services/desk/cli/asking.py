@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 
+from services.desk.cli.reconciling import VERDICTS
 from services.desk.cli.showing import outcome_lines, verdict
 from services.desk.events import Event
 from services.desk.listening import Listener, Outcome, is_tried
@@ -31,7 +32,7 @@ _PAUSE = 0.2  # seconds between two looks at who waits
 class Tally:
     """What came of the events so far: how many of each verdict, the answers, and who is `open`, without one.
 
-    `is_detailed`: every answer is kept; else only refusals. `is_trial`: only answers to dry runs count.
+    `is_detailed`: every answer is kept; else only bad ones. `is_trial`: only answers to dry runs count.
     """
 
     is_detailed: bool
@@ -40,12 +41,12 @@ class Tally:
     answers: list[Outcome] = field(default_factory=list)
     open: dict[Key, None] = field(default_factory=dict)
     _sent: dict[Key, int] = field(default_factory=dict)
-    _refused: int = 0
+    _bad: int = 0
 
     @property
     def is_good(self) -> bool:
-        """Nothing was refused, and nothing is missing."""
-        return not self._refused and not self.open
+        """Nothing was refused, no manifest differs, and nothing is missing."""
+        return not self._bad and not self.open
 
     def sent(self, events: Sequence[Event]) -> None:
         """These are on their way; their answers are awaited."""
@@ -61,9 +62,9 @@ class Tally:
                 continue
             del self.open[key]
             self.verdicts[verdict(outcome)] += 1
-            is_refusal = isinstance(outcome, OutcomeRejected)
-            self._refused += is_refusal
-            if is_refusal or self.is_detailed:
+            is_bad = isinstance(outcome, OutcomeRejected) or verdict(outcome) == VERDICTS["differs"]
+            self._bad += is_bad
+            if is_bad or self.is_detailed:
                 self.answers.append(outcome)
 
     def sort(self) -> None:

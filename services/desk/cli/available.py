@@ -1,12 +1,12 @@
 """`stockbook available`: what is pickable in a warehouse, in pick order, and why the rest is not."""
 
-import sys
 from datetime import datetime
 
 import typer
 from sqlalchemy import Connection
 
 from services.desk.cli.options import parse_time
+from services.desk.cli.showing import say
 from services.desk.pipeline import utc_now
 from services.desk.servers import reading
 from services.desk.store import companies_of_warehouse
@@ -28,7 +28,7 @@ def available(
     moment = parse_time(at) if at else utc_now()
     with reading(Settings.from_environment()) as connection:
         lines = tell(item, warehouse, _ask(connection, company, item, warehouse, moment))
-    sys.stdout.write("\n".join(lines) + "\n")
+    say(lines)
 
 
 def tell(item: str, warehouse: str, found: Available) -> list[str]:

@@ -12,13 +12,16 @@ from rich.text import Text
 from rich.tree import Tree
 from sqlalchemy import Connection
 
+from services.desk.cli.showing import say
 from services.desk.cli.telling import Branch, tell
 from services.desk.servers import reading
 from services.desk.store.movements import Called, Stage, movements_called
-from services.ledger.decide.explaining.entries import Recorded
+from services.ledger.decide.explaining.recorded import Recorded
 from services.ledger.decide.explaining.tree import Limits, Node
-from services.ledger.store.explaining import Explanation, explain
+from services.ledger.store.explaining import Caused, Explanation, explain, hold_still
+from shared.contracts.movement import Leg, MovementAllocated
 from shared.errors import StockbookError
+from shared.printable import printable, printable_json
 from shared.quantities import plain
 from shared.service import Key
 from shared.settings import Settings
@@ -47,10 +50,11 @@ def explain_movement(
     listed = None if everything or as_json else LISTED
     nodes = None if everything else NODES_AS_JSON if as_json else NODES
     with reading(Settings.from_environment()) as connection:
+        hold_still(connection)
         key = _find(connection, movement, source, company)
         found = explain(connection, key, Limits(depth, listed, nodes))
     if as_json:
-        sys.stdout.write(json.dumps(_as_json(found), ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.write(printable_json(json.dumps(_as_json(found), ensure_ascii=False, indent=2)) + "\n")
     else:
         _show(tell(found))
 
@@ -78,7 +82,7 @@ def _sources(called: Sequence[Called]) -> str:
 def _show(branches: Sequence[Branch]) -> None:
     """As trees on a terminal, elsewhere as lines that are indented."""
     if not sys.stdout.isatty():
-        sys.stdout.writelines(f"{'  ' * depth}{line}\n" for each in branches for depth, line in each.lines())
+        say(f"{'  ' * depth}{line}" for each in branches for depth, line in each.lines())
         return
     console = Console()
     for each in branches:
@@ -86,7 +90,7 @@ def _show(branches: Sequence[Branch]) -> None:
 
 
 def _tree(branch: Branch) -> Tree:
-    tree = Tree(Text(branch.text))
+    tree = Tree(Text(printable(branch.text)))
     for each in branch.branches:
         tree.children.append(_tree(each))
     return tree
@@ -97,7 +101,7 @@ def _tree(branch: Branch) -> Tree:
 
 def _as_json(explanation: Explanation) -> dict[str, Any]:
     movement = explanation.movement
-    return {
+    told: dict[str, Any] = {
         "source": movement.source,
         "id": movement.id,
         "company": movement.company,
@@ -106,15 +110,50 @@ def _as_json(explanation: Explanation) -> dict[str, Any]:
         "posting_date": movement.posting_date.isoformat(),
         "entries": [_entry(each, explanation) for each in explanation.roots],
     }
+    if explanation.cancelled_by is not None:
+        told["cancelled_by"] = _named(explanation.cancelled_by)
+    if explanation.mirrors is not None:
+        told["mirrors"] = _named(explanation.mirrors)
+    if changed := [leg for leg in movement.legs if leg.corrects is not None]:
+        told["found_later"] = [_found_later(leg, explanation) for leg in changed]
+    if explanation.provisional:
+        told["provisional"] = [
+            {"item": item, "warehouse": warehouse, "from_at": from_at.isoformat()}
+            for (item, warehouse), from_at in explanation.provisional.items()
+        ]
+    return told
 
 
 def _entry(node: Node, explanation: Explanation) -> dict[str, Any]:
     recorded = explanation.entries[node.part.entry or ""]
-    own = {"line": recorded.line, **_place(recorded), **_amounts(recorded.quantity, recorded.value)}
+    own = {"line": recorded.line, **_place(recorded), **_amounts(recorded.quantity, recorded.total)}
     original = explanation.entries.get(recorded.original or "")
     own |= {"original": _of_entry(original)} if original else {}
-    later = [_of_entry(each) | {"value": plain(each.value)} for each in explanation.later.get(recorded.entry, ())]
-    return own | _below(node, explanation) | ({"later": later} if later else {})
+    later = [_of_entry(each) | {"value": plain(each.total)} for each in explanation.later.get(recorded.entry, ())]
+    steps = [_step(each) for each in explanation.steps.get(recorded.entry, ())]
+    return own | _below(node, explanation) | ({"later": later} if later else {}) | ({"steps": steps} if steps else {})
+
+
+def _found_later(leg: Leg, explanation: Explanation) -> dict[str, Any]:
+    """How much more, or less, a count finds because of the movement."""
+    count = explanation.entries.get(leg.original or "")
+    return {"line": leg.line, "quantity": plain(leg.quantity)} | ({"by": _of_entry(count)} if count else {})
+
+
+def _step(step: Caused) -> dict[str, Any]:
+    """What was told at one time: the steps of an entry add up to it."""
+    addition = step.addition
+    causes = {"because_of": [_named(each) for each in step.causes]} if step.causes else {}
+    return {
+        "recorded_at": addition.recorded_at.isoformat(),
+        "posting_date": addition.posting_date.isoformat(),
+        **_amounts(addition.quantity, addition.value),
+        **causes,
+    }
+
+
+def _named(movement: MovementAllocated) -> dict[str, str]:
+    return {"source": movement.source, "id": movement.id, "purpose": movement.purpose}
 
 
 def _part(node: Node, explanation: Explanation) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import typer
 from sqlalchemy import Connection, Engine
 
 from services.desk.cli.options import until
-from services.desk.cli.showing import Format, listing, write_rows
+from services.desk.cli.showing import Format, listing, say, write_rows
 from services.desk.redriving import Pace, check_body, message_of, redrive
 from services.desk.servers import reading
 from services.desk.store.standing import database_time
@@ -84,10 +84,12 @@ def show(
     with reading(Settings.from_environment()) as connection:
         name, found = _one(connection, identifier, service)
         edits = list(_tell_edits(connection, name, found.number))
-    if body:
+    if body and not sys.stdout.isatty():
         sys.stdout.buffer.write(found.message.body)
-        return
-    sys.stdout.write("\n".join([*_tell(name, found), *edits]) + "\n")
+    elif body:
+        say(_readable(found.message.body).splitlines())
+    else:
+        say([*_tell(name, found), *edits])
 
 
 @app.command("redrive")
@@ -116,7 +118,7 @@ def redrive_parked(
             write_rows(_GOES, _plan(at_work.engine, _names(service), choice, limit), Format.TABLE)
             return
         told = _send(at_work, _names(service), choice, Pace(rate, limit))
-    sys.stdout.write("\n".join(told) + "\n")
+    say(told)
 
 
 @app.command()

@@ -61,6 +61,5 @@ def _waits_for(closing: Closing) -> str | None:
         return None
     if closing.missing is None:
         return "the next sweep of accounting"
-    where = "not booked" if closing.missing.is_posted else "not posted"
     more = f", and {closing.missing.count - 1} more" if closing.missing.count > 1 else ""
-    return f"{' '.join(closing.missing.first)}: {where}{more}"
+    return f"{' '.join(closing.missing.first)}: {closing.missing.lack.value}{more}"

@@ -8,6 +8,7 @@ import typer
 
 from services.desk.cli import files
 from services.desk.cli.asking import Tally, ask, send_all
+from services.desk.cli.showing import say
 from services.desk.events import Event, read_event
 from services.desk.pipeline import utc_now
 from shared.broker import connect
@@ -38,7 +39,7 @@ def publish(
             return
         with files.events(lines, read, count, "publishing") as events:
             told, is_good = _publish(events, sources, settings, timeout if wait else None)
-    sys.stdout.write("\n".join(told) + "\n")
+    say(told)
     if wait and not is_good:
         raise typer.Exit(1)
 

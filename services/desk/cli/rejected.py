@@ -1,13 +1,12 @@
 """`stockbook rejected`: movements that were refused: which, why, and how to have them judged again."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import typer
 
 from services.desk.cli.options import until
-from services.desk.cli.showing import Format, listing, outcome_lines, write_rows
+from services.desk.cli.showing import Format, listing, outcome_lines, say, write_rows
 from services.desk.pipeline import utc_now
 from services.desk.servers import reading
 from services.desk.store import outcomes
@@ -74,7 +73,7 @@ def show(
         asked = request_of(connection, key)
     lines = [*outcome_lines(found[0].outcome), f"attempt {found[0].outcome.attempt}, {_state(found[0])}"]
     lines += ["asked", f"  {asked.decode('utf-8', 'backslashreplace')}"] if asked is not None else []
-    sys.stdout.write("\n".join(lines) + "\n")
+    say(lines)
 
 
 @app.command()
@@ -100,7 +99,7 @@ def retry(
             return
         retried = list(_retry(at_work, [each.key for each in found if not each.waits]))
         lines = _told(at_work, retried)
-    sys.stdout.write("\n".join([*lines, f"{len(retried)} of {len(found)} judged again"]) + "\n")
+    say([*lines, f"{len(retried)} of {len(found)} judged again"])
 
 
 def _which(names: Sequence[str] | None, source: str | None, code: str | None, company: str | None) -> Refused:

@@ -26,10 +26,10 @@ class Which(StrEnum):
     ALL = "all"
 
 
-SERVICES: dict[Which, Callable[[], Service]] = {
-    Which.RECEIVING: lambda: receiving.service(utc_now),
-    Which.LEDGER: ledger.service,
-    Which.ACCOUNTING: accounting.service,
+SERVICES: dict[Which, Callable[[Settings], Service]] = {
+    Which.RECEIVING: lambda settings: receiving.service(utc_now, administrators=settings.administrators),
+    Which.LEDGER: lambda _: ledger.service(),
+    Which.ACCOUNTING: lambda _: accounting.service(),
 }
 
 _ALONE = (
@@ -51,7 +51,7 @@ def run(which: Which = typer.Argument(help="The worker to run; all: three thread
         sys.stderr.write(_NOBODY_ELSE)
     names = list(SERVICES) if which is Which.ALL else [which]
     with database(settings) as url:
-        if not serve([SERVICES[name]() for name in names], url, settings):
+        if not serve([SERVICES[name](settings) for name in names], url, settings):
             raise typer.Exit(1)
 
 

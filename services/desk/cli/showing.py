@@ -1,21 +1,25 @@
 """What commands print: lists in the form that was asked for, and tables for people, narrowed to what fits a screen."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from datetime import date
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
 
+from services.desk.cli.reconciling import VERDICTS, reconciled_lines
 from services.desk.listening import Outcome, is_tried
 from services.desk.reporting import REPORTS, reason_text
+from shared.contracts.manifest import SourceReconciled
 from shared.contracts.outcome import Allocated, OutcomeAccepted, OutcomeRejected
 from shared.contracts.stock import PostedEntry
 from shared.contracts.trial import OutcomeTried
+from shared.printable import printable
 from shared.quantities import plain
 from shared.report import Column, Filters, Kind, Report, Row, read_report, records, table, write_csv, write_json
 
@@ -36,6 +40,11 @@ class Format(StrEnum):
 def listing(title: str, columns: Sequence[Column]) -> Report:
     """What a list that is no report shows."""
     return Report(name="", title=title, columns=columns, takes=(), read=lambda *_: ())
+
+
+def say(lines: Iterable[str], out: TextIO | None = None) -> None:
+    """Print lines, each on one line and without any effect, whatever somebody wrote into them."""
+    (out or sys.stdout).writelines(f"{printable(line)}\n" for line in lines)
 
 
 def write_rows(report: Report, rows: Sequence[Row], form: Format) -> None:
@@ -68,11 +77,14 @@ def batches(connection: Connection, filters: Filters, day: date) -> Table:
 
 
 def journal(connection: Connection, filters: Filters) -> Table:
-    """The journal, movement by movement; lines of one account and side are shown as one."""
+    """The journal, movement by movement; lines of one account and side are shown as one.
+
+    What a revaluation corrects stands for itself, under the movement's name.
+    """
     amounts: dict[tuple[Any, ...], Decimal] = {}
     for row in records(REPORTS["journal"], connection, filters):
         side = "debit" if row["debit"] else "credit"
-        key = row["posting_date"], row["source"], row["id"], side, row["account"]
+        key = row["posting_date"], row["source"], row["id"], row["revaluation"], side, row["account"]
         amounts[key] = amounts.get(key, Decimal(0)) + row[side]
     columns = (
         Column("date", Kind.DATE),
@@ -83,13 +95,45 @@ def journal(connection: Connection, filters: Filters) -> Table:
     )
     rows: list[Row] = []
     seen = None
-    for (day, source, identifier, side, account), amount in sorted(amounts.items(), key=_in_order(amounts)):
-        first = (source, identifier) != seen
-        seen = source, identifier
+    for (day, source, identifier, revaluation, side, account), amount in sorted(
+        amounts.items(), key=_in_order(amounts)
+    ):
+        first = (source, identifier, revaluation) != seen
+        seen = source, identifier, revaluation
         debit, credit = (amount, None) if side == "debit" else (None, amount)
         shown = account if side == "debit" else f"   {account}"
-        rows.append((day if first else None, identifier if first else None, shown, debit, credit))
+        name = f"{identifier}, corrected" if revaluation else identifier
+        rows.append((day if first else None, name if first else None, shown, debit, credit))
     return _table("Journal", columns, rows)
+
+
+def changes(connection: Connection, filters: Filters) -> Table:
+    """What became known of stock, entry by entry as it takes effect: what happened, and what followed from it."""
+    columns = (
+        Column("date", Kind.DATE),
+        Column("movement"),
+        Column("what"),
+        Column("item"),
+        Column("warehouse"),
+        Column("quantity", Kind.QUANTITY),
+        Column("value", Kind.MONEY),
+    )
+    found = sorted(records(REPORTS["changes"], connection, filters), key=lambda row: row["effective_at"])
+    names = "item warehouse quantity value".split()
+    rows = [(row["posting_date"], row["id"], _meant(row), *(row[name] for name in names)) for row in found]
+    return _table("What became known of stock", columns, rows)
+
+
+def balances_then(connection: Connection, filters: Filters, known_before: datetime, title: str) -> tuple[Table, bool]:
+    """The balances as of a time, as they were known before and as they are known now; whether they are the same."""
+    report = REPORTS["trial-balance"]
+    then, now = (
+        {row["account"]: row["balance"] for row in records(report, connection, replace(filters, known_at=known_at))}
+        for known_at in (known_before, None)
+    )
+    columns = (Column("account"), Column("as_known_before", Kind.MONEY), Column("as_known_now", Kind.MONEY))
+    rows = [(account, then.get(account), now.get(account)) for account in sorted(then.keys() | now.keys())]
+    return _table(f"{report.title}, {title}", columns, rows), then == now
 
 
 def allocation(allocated: Allocated) -> str:
@@ -100,13 +144,15 @@ def allocation(allocated: Allocated) -> str:
 
 
 def verdict(outcome: Outcome) -> str:
-    """Accepted or rejected; of a dry run, what it would be."""
+    """Accepted or rejected; of a dry run, what it would be; of a manifest, how it compares."""
+    if isinstance(outcome, SourceReconciled):
+        return VERDICTS[outcome.result]
     told = "rejected" if isinstance(outcome, OutcomeRejected) else "accepted"
     return f"would be {told}" if is_tried(outcome) else told
 
 
 def outcome_lines(outcome: Outcome) -> list[str]:
-    """What came of a movement or a definition: what it was given, or every reason why it was refused.
+    """What came of a movement, a definition or a manifest: what it was given, or every reason why it was refused.
 
     Of a dry run also what would have been posted and booked.
     """
@@ -121,6 +167,9 @@ def remarks(outcome: OutcomeAccepted) -> list[str]:
 def _about(outcome: Outcome) -> Iterator[str]:
     if isinstance(outcome, OutcomeRejected):
         yield from (reason_text(reason.code, reason.line, reason.facts) for reason in outcome.reasons)
+        return
+    if isinstance(outcome, SourceReconciled):
+        yield from reconciled_lines(outcome)
         return
     accepted = outcome.outcome if isinstance(outcome, OutcomeTried) else outcome
     yield from map(allocation, accepted.allocated)
@@ -161,12 +210,22 @@ def _money(amount: Decimal) -> str:
     return f"{whole if whole == '-0' else f'{int(whole):,}'}.{rest.ljust(2, '0')}"
 
 
+def _meant(row: dict[str, Any]) -> str:
+    """What an entry is there for: its purpose, or what it corrects."""
+    if row["corrects_id"] is None:
+        return str(row["purpose"]).replace("_", " ")
+    if row["corrects_id"] == row["id"]:
+        return "corrected"
+    verb = {"cancellation": "cancels", "landed_cost": "revalues"}.get(row["purpose"], "changes")
+    return f"{verb} {row['corrects_id']}"
+
+
 def _in_order(amounts: dict[tuple[Any, ...], Decimal]) -> Any:
-    """Movements in the order in which they came, debits before credits."""
+    """Journal entries in the order in which they came, debits before credits."""
     first: dict[tuple[Any, ...], int] = {}
     for place, key in enumerate(amounts):
-        first.setdefault(key[:3], place)
-    return lambda item: (first[item[0][:3]], item[0][3] == "credit")
+        first.setdefault(key[:4], place)
+    return lambda item: (first[item[0][:4]], item[0][4] == "credit")
 
 
 def _state(row: dict[str, Any], day: date) -> str:

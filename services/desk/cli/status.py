@@ -23,6 +23,7 @@ from shared.broker import Broker, QueueVanished, connect
 from shared.broker.topology import SERVICES, TOPOLOGY
 from shared.contracts.codec import write
 from shared.errors import Retryable
+from shared.printable import printable, printable_json
 from shared.settings import Settings
 
 NEEDS_A_PERSON = 3
@@ -57,7 +58,7 @@ def status(
     needs = list(needs_a_person(stands, queues, longest))
     if form is StatusFormat.JSON:
         whole = {**asdict(stands), "queues": queues, "needs_a_person": needs}
-        sys.stdout.write(msgspec.json.format(write(whole)).decode() + "\n")
+        sys.stdout.write(printable_json(msgspec.json.format(write(whole)).decode()) + "\n")
     else:
         _print(stands, queues, needs)
     if needs:
@@ -94,7 +95,11 @@ def needs_a_person(stands: Standing, queues: Queues | None, late: timedelta) -> 
         yield f"{heap.count} parked in {heap.service} ({heap.reason}): stockbook parked list --service {heap.service}"
     if stands.next_due is not None and stands.now - stands.next_due > late:
         yield "movements that wait at the gate are overdue: does a receiving worker run?"
-    for lag, what in ((stands.not_posted, "accepted but not posted"), (stands.not_booked, "posted but not booked")):
+    for lag, what in (
+        (stands.not_posted, "accepted but not posted"),
+        (stands.not_booked, "posted but not booked"),
+        (stands.dirty_bins, "to be valued anew (stockbook report dirty-bins)"),
+    ):
         if lag.oldest is not None and stands.now - lag.oldest > late:
             yield f"{lag.count} {what}, the oldest for {_age(stands.now - lag.oldest)}"
 
@@ -116,10 +121,10 @@ def _print(stands: Standing, queues: Queues | None, needs: Sequence[str]) -> Non
     shown.add_column("how many", justify="right")
     shown.add_column("since when")
     for row in [*_queue_rows(queues), *_heap_rows(stands), *_newest_rows(stands)]:
-        shown.add_row(*row)
+        shown.add_row(*(Text(printable(each)) for each in row))
     console.print(shown)
     for need in needs:
-        console.print(Text(f"needs a person: {need}", style="bold red"))
+        console.print(Text(printable(f"needs a person: {need}"), style="bold red"))
     if not needs:
         console.print("nothing needs a person")
 
@@ -138,6 +143,7 @@ def _heap_rows(stands: Standing) -> Iterator[tuple[str, str, str]]:
     yield "waiting in receiving", str(stands.waiting_in_receiving.count), _since(stands.waiting_in_receiving, now) + due
     yield "waiting in the ledger", str(stands.waiting_in_ledger.count), _since(stands.waiting_in_ledger, now)
     yield "stuck bins", str(stands.stuck_bins.count), _since(stands.stuck_bins, now)
+    yield "dirty bins, to be valued anew", str(stands.dirty_bins.count), _since(stands.dirty_bins, now)
     for heap in stands.parked:
         yield f"parked in {heap.service}: {heap.reason}", str(heap.count), _since(Heap(heap.count, heap.oldest), now)
     if not stands.parked:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import typer
 from sqlalchemy import Connection
 
-from services.desk.cli.showing import Format, listing, write_rows
+from services.desk.cli.showing import Format, listing, say, write_rows
 from services.desk.servers import reading
 from services.desk.store.stuck import Place, Stuck, bins_stuck_by, places_behind, places_of, stuck_bins
 from services.desk.working import works
@@ -57,7 +57,7 @@ def show(item: str = _ITEM, warehouse: str = _WAREHOUSE, company: str | None = _
     with reading(Settings.from_environment()) as connection:
         found = _one(stuck_bins(connection, company, item, warehouse))
         lines = list(_tell(connection, found))
-    sys.stdout.write("\n".join(lines) + "\n")
+    say(lines)
 
 
 @app.command()

@@ -10,6 +10,7 @@ import typer
 
 from services.desk.cli import files
 from services.desk.cli.asking import Tally, ask
+from services.desk.cli.showing import say
 from services.desk.events import Event, read_event
 from services.desk.listening import Outcome
 from services.desk.pipeline import utc_now
@@ -19,6 +20,7 @@ from shared.contracts.movement import MESSAGE_LIMIT
 from shared.contracts.outcome import OutcomeRejected
 from shared.contracts.registry import MOVEMENT_REQUESTED, OUTCOME_REJECTED, OUTCOME_TRIED
 from shared.logs import configure
+from shared.printable import printable_json
 from shared.service import Key
 from shared.settings import Settings
 
@@ -44,10 +46,11 @@ def try_movements(
             # Inside this process there is nothing to wait for: a dry run is answered, it never waits for what it lacks.
             ask(events, sources, settings, tally, timeout if settings.broker_url is not None else 0.0)
     tally.sort()
-    told = _json_lines(tally.answers) if as_json else tally.told()
-    sys.stdout.writelines(f"{line}\n" for line in told)
     if as_json:
-        sys.stderr.writelines(f"{line}\n" for line in tally.missing())
+        sys.stdout.writelines(f"{printable_json(line)}\n" for line in _json_lines(tally.answers))
+        say(tally.missing(), sys.stderr)
+    else:
+        say(tally.told())
     if not tally.is_good:
         raise typer.Exit(1)
 

@@ -1,7 +1,8 @@
 """Comparing what came of a scenario with what was recorded: a line of text for each difference.
 
 The idea: both sides are folded into the same small tables (net amounts by movement and account, quantities and values
-by movement and bin), so that only results are compared, never how many rows it took to get there.
+by movement and bin), so that only results are compared, never how many rows it took to get there. Whatever changes an
+entry later on is counted with the movement of that entry: what is recorded is how a movement ended.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,14 +44,17 @@ def differences(scenario: Scenario, counted_with: Mapping[str, str], actual: Act
     expected = scenario.expected
     by_batch = _named_by_batch(expected.get("stock_ledger", ()))
     counts = {each["id"] for each in scenario.movements if each.get("purpose") == "stock_reconciliation"}
+    owners = _owners(actual.stock_ledger, counted_with)
     return [
         *_outcomes(expected.get("rejected", ()), actual),
-        *_amounts("journal", ("net",), _recorded_journal(expected.get("journal", ())), _journal(actual, counted_with)),
+        *_amounts(
+            "journal", ("net",), _recorded_journal(expected.get("journal", ())), _journal(actual, owners, counted_with)
+        ),
         *_amounts(
             "stock_ledger",
             ("qty", "value"),
             _recorded_ledger(expected.get("stock_ledger", ()), by_batch, counts),
-            _ledger(actual, counted_with, by_batch),
+            _ledger(actual, owners, by_batch),
         ),
         *_amounts("balances", ("qty", "value"), _recorded_balances(expected, "balances"), _balances(actual.balances)),
         *_amounts(
@@ -76,13 +80,33 @@ def _outcomes(recorded: Rows, actual: Actual) -> Iterator[str]:
         yield f"{movement} has no outcome"
 
 
+def _owners(rows: Rows, counted_with: Mapping[str, str]) -> dict[str, str]:
+    """The movement with which each ledger entry is counted.
+
+    An entry that belongs to another one's total is counted as that one is; what revalues another movement, with that.
+    """
+    by_entry = {row["entry"]: row for row in rows}
+
+    def owner(row: Mapping[str, Any]) -> str:
+        while (whole := by_entry.get(row["part_of"])) is not None:
+            row = whole
+        movement = row["corrects_id"] if row["revaluation"] and row["corrects_id"] else row["id"]
+        return counted_with.get(movement, movement)
+
+    return {entry: owner(row) for entry, row in by_entry.items()}
+
+
 def _recorded_journal(rows: Rows) -> Table:
     return _summed(((row["movement"], row["role"]), (_net(row),)) for row in rows)
 
 
-def _journal(actual: Actual, counted_with: Mapping[str, str]) -> Table:
+def _journal(actual: Actual, owners: Mapping[str, str], counted_with: Mapping[str, str]) -> Table:
+    """What is booked; what books no ledger entry is money, and counts with its movement."""
     return _summed(
-        ((counted_with.get(row["id"], row["id"]), row["account"]), (row["debit"] - row["credit"],))
+        (
+            (owners.get(str(row["ledger_entry"]), counted_with.get(row["id"], row["id"])), row["account"]),
+            (row["debit"] - row["credit"],),
+        )
         for row in actual.journal
     )
 
@@ -107,10 +131,10 @@ def _recorded_ledger(rows: Rows, by_batch: frozenset[tuple[str, ...]], counts: s
     return _summed(found)
 
 
-def _ledger(actual: Actual, counted_with: Mapping[str, str], by_batch: frozenset[tuple[str, ...]]) -> Table:
+def _ledger(actual: Actual, owners: Mapping[str, str], by_batch: frozenset[tuple[str, ...]]) -> Table:
     found = []
     for row in actual.stock_ledger:
-        key = counted_with.get(row["id"], row["id"]), row["item"], row["warehouse"]
+        key = owners[row["entry"]], row["item"], row["warehouse"]
         found.append((_with_batch(key, row, by_batch), (row["quantity"], row["value"])))
     return _summed(found)
 

@@ -54,7 +54,7 @@ def translate(scenario: Scenario) -> Play:
         source=source_of(scenario.name),
         setup=list(_setup(scenario)),
         steps={movement["id"]: _step(scenario, place) for place, movement in enumerate(scenario.movements)},
-        counted_with={each["id"]: target for each in scenario.movements if (target := _original(each))},
+        counted_with=dict(_counted_with(scenario)),
     )
 
 
@@ -143,6 +143,7 @@ def _step(scenario: Scenario, place: int) -> Step | None:
 
 
 def _movement(scenario: Scenario, movement: Data) -> Data:
+    """A movement; a cancellation says nothing of its own but what it cancels."""
     purpose = _purpose(movement)
     original = _original(movement) or movement.get("return_against")
     data = {
@@ -150,7 +151,7 @@ def _movement(scenario: Scenario, movement: Data) -> Data:
         "company": scenario.name,
         "purpose": purpose,
         "posting_at": _posting_at(scenario, movement),
-        "document": movement["id"],
+        "document": None if "cancel" in movement else movement["id"],
         "customer": movement.get("customer") or (CUSTOMER if purpose in _TO_CUSTOMER else None),
         "supplier": movement.get("supplier") or (SUPPLIER if purpose in _WITH_SUPPLIER else None),
         "against": {"id": original} if original else None,
@@ -171,18 +172,29 @@ def _purpose(movement: Data) -> str:
     return _PURPOSES.get(purpose, purpose)
 
 
+def _counted_with(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """Each movement that counts with another one; a cancelled landed cost and its cancellation with the receipt."""
+    originals = {each["id"]: target for each in scenario.movements if (target := _original(each))}
+    for movement, target in originals.items():
+        last = target
+        while last in originals:
+            last = originals[last]
+        yield movement, last
+
+
 def _original(movement: Data) -> str | None:
-    """The movement with which this one's entries are counted."""
+    """The movement that this one revalues or cancels, and with which its entries are counted."""
     if movement.get("purpose") == "landed_cost":
         return str(movement["receipt"])
     return movement.get("cancel")
 
 
 def _posting_at(scenario: Scenario, movement: Data) -> str:
-    """Recorded times are local ones; a cancellation takes effect when what it cancels did."""
+    """Recorded times are local ones; a cancellation takes effect when what it cancels did, also that of another one."""
     by_id = {each["id"]: each for each in scenario.movements}
-    at = movement.get("posting_at") or by_id[movement["cancel"]].get("posting_at")
-    return f"{at}Z"
+    while not movement.get("posting_at"):
+        movement = by_id[movement["cancel"]]
+    return f"{movement['posting_at']}Z"
 
 
 def _cost(movement: Data, charge: Data) -> Data:

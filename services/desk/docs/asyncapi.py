@@ -10,9 +10,9 @@ from services.desk.docs.samples import Samples
 from services.desk.docs.schemas import Schema, file_name
 from shared.broker.topology import EVENTS, INTAKE, PARTITIONS, TOPOLOGY, partition
 from shared.contracts.envelope import CONTENT_TYPE
-from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED, ROUTES, Exchange
+from shared.contracts.registry import MOVEMENT_REQUESTED, NAMED_BY_EVENT, ROUTES, Exchange
 
-TAKEN = (MOVEMENT_REQUESTED, *MASTERS)
+TAKEN = (MOVEMENT_REQUESTED, *NAMED_BY_EVENT)
 """The types that upstreams send to the intake."""
 _EVENTS = {kind: route for kind, routes in ROUTES.items() for route in routes if route.exchange is Exchange.EVENTS}
 TOLD = dict(sorted(_EVENTS.items(), key=lambda each: not each[1].by_source))
@@ -115,7 +115,7 @@ def _message(kind: str, schema: Schema, samples: Samples) -> Schema:
 _TAKEN_WHERE = (
     "The routing key is the type; the partition behind it may be left out, with its dot. Publish persistent, with "
     "confirms. Each movement and each definition is answered by outcome.accepted.v1 or outcome.rejected.v1; "
-    "a dry run by outcome.tried.v1 or outcome.rejected.v1."
+    "a dry run by outcome.tried.v1 or outcome.rejected.v1, a manifest by outcome.reconciled.v1."
 )
 _TOLD_WHERE = (
     "Bind a queue of your own. Movements travel in frames, `data.movements`; what is told may be told again, so go by "

@@ -12,7 +12,7 @@ from services.desk.docs.asyncapi import TAKEN, TOLD
 from services.desk.docs.samples import Samples
 from services.desk.docs.schemas import MANY, STANDING, Schema, carries_many, file_name
 from shared.contracts.movement import MOVEMENTS_LIMIT
-from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED, ROUTES, STRUCTS
+from shared.contracts.registry import MOVEMENT_REQUESTED, NAMED_BY_EVENT, ROUTES, STRUCTS
 
 _HEAD = """\
 # Messages
@@ -94,7 +94,7 @@ def _whereto(kind: str) -> str:
 
 
 def _form(kind: str) -> str:
-    if kind in MASTERS:
+    if kind in NAMED_BY_EVENT:
         return "`data` is:"
     if carries_many(kind):
         return f'`data` is `{{"{MANY}": [...]}}`, one or more of:'

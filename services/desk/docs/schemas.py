@@ -14,7 +14,7 @@ from services.desk.docs.meanings import description, meanings, summary
 from shared.contracts.codec import Contract, Time
 from shared.contracts.envelope import Envelope
 from shared.contracts.movement import MOVEMENTS_LIMIT, MovementRequested
-from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED, STRUCTS
+from shared.contracts.registry import MOVEMENT_REQUESTED, NAMED_BY_EVENT, STRUCTS
 from shared.purposes import PURPOSES
 from shared.quantities import Money, Quantity, Rate
 
@@ -74,7 +74,7 @@ def file_name(kind: str) -> str:
 
 def carries_many(kind: str) -> bool:
     """Whether events of a type only ever come as `movements: [...]`: what the services publish does."""
-    return kind not in MASTERS and kind != MOVEMENT_REQUESTED
+    return kind not in NAMED_BY_EVENT and kind != MOVEMENT_REQUESTED
 
 
 def _number(kind: type) -> Schema:
@@ -116,7 +116,7 @@ def _enum_keys(struct: type) -> dict[str, type[Enum]]:
 
 def _data(kind: str, struct: type[Contract]) -> Schema:
     one: Schema = {"$ref": f"#/$defs/{struct.__name__}"}
-    if kind in MASTERS:
+    if kind in NAMED_BY_EVENT:
         return one
     if carries_many(kind):
         return _many(one)

@@ -1,8 +1,8 @@
 """Account Changes: why the same balance of an account was another one when less was known, booking by booking.
 
 What was recorded after `known_since`, up to `known_at`, and takes effect up to `as_of`. In each account debits less
-credits add up to the difference of the two balances. What books an entry that only corrects another names the movement
-of that one.
+credits add up to the difference of the two balances. What books an entry that corrects, revalues or cancels another
+names the movement of that one; a correction was recorded with what made it necessary.
 """
 
 from collections.abc import Iterable
@@ -18,6 +18,7 @@ COLUMNS = (
     Column("debit", Kind.MONEY),
     Column("credit", Kind.MONEY),
     Column("effective_at", Kind.TIME),
+    Column("posting_date", Kind.DATE),
     Column("recorded_at", Kind.TIME),
     Column("source"),
     Column("id"),
@@ -31,14 +32,9 @@ _SELECT = f"""
 SELECT {", ".join(column.name for column in COLUMNS)}
 FROM (SELECT * FROM accounting.debit_credit WHERE {matching("company account")} AND {SINCE}) AS change
 LEFT JOIN (
-    SELECT correcting.company, correcting.entry_id AS ledger_entry,
-        corrected.source AS corrects_source, corrected.id AS corrects_id
-    FROM ledger.stock_ledger AS correcting
-    JOIN ledger.stock_ledger AS corrected
-        ON (corrected.company, corrected.entry_id) = (correcting.company, correcting.original)
-    WHERE correcting.quantity = 0
+    SELECT company, entry_id AS ledger_entry, corrects_source, corrects_id FROM ledger.corrections
 ) AS correction USING (company, ledger_entry)
-ORDER BY company, account, recorded_at, source, id, ordinal, credit
+ORDER BY company, account, recorded_at, effective_at, source, id, ordinal, credit
 """
 
 

@@ -1,7 +1,8 @@
 """Changes: why the same balance of stock was another one when less was known, entry by entry.
 
 What was recorded after `known_since`, up to `known_at`, and takes effect up to `as_of`. In each bin the entries add up
-to the difference of the two balances. One that only corrects another names the movement of that one.
+to the difference of the two balances. One that corrects, revalues or cancels another names the movement of that one; a
+correction was recorded with what made it necessary.
 """
 
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ COLUMNS = (
     Column("quantity", Kind.QUANTITY),
     Column("value", Kind.MONEY),
     Column("effective_at", Kind.TIME),
+    Column("posting_date", Kind.DATE),
     Column("recorded_at", Kind.TIME),
     Column("source"),
     Column("id"),
@@ -31,13 +33,10 @@ COLUMNS = (
 _SELECT = f"""
 SELECT {", ".join(column.name for column in COLUMNS)}
 FROM (
-    SELECT *, CASE WHEN quantity = 0 THEN original END AS corrects FROM ledger.stock_ledger
-    WHERE {matching("company item warehouse batch")} AND {SINCE}
+    SELECT * FROM ledger.stock_ledger WHERE {matching("company item warehouse batch")} AND {SINCE}
 ) AS change
-LEFT JOIN (
-    SELECT company, entry_id AS corrects, source AS corrects_source, id AS corrects_id FROM ledger.stock_ledger
-) AS corrected USING (company, corrects)
-ORDER BY company, item, warehouse, recorded_at, stamp, ordinal
+LEFT JOIN ledger.corrections USING (company, entry_id)
+ORDER BY company, item, warehouse, recorded_at, takes_effect_at, stamp, revaluation, ordinal
 """
 
 

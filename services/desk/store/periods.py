@@ -1,6 +1,5 @@
 """Closed books, as the desk shows them: every closing, what became of it, and what it still waits for."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -22,14 +21,33 @@ LEFT JOIN accounting.periods AS books ON (books.company, books.number) = (gate.c
 WHERE gate.through IS NOT NULL AND (cast(:company AS text) IS NULL OR gate.company = :company)
 ORDER BY gate.company, gate.number
 """
-# What accounting looks for before it locks, all of it.
+# What accounting looks for before it locks, all of it: movements, then bins, then revaluations.
 _NOT_BOOKED = """
-SELECT source, id, count(*) OVER () AS movements,
-    EXISTS (SELECT FROM ledger.posted WHERE (posted.source, posted.id) = (accepted.source, accepted.id)) AS is_posted
+SELECT source AS first, id AS second, count(*) OVER () AS things, CASE
+        WHEN EXISTS (SELECT FROM ledger.posted WHERE (posted.source, posted.id) = (accepted.source, accepted.id))
+            THEN 'not booked' ELSE 'not posted'
+    END AS lack
 FROM receiving.accepted
 WHERE company = :company AND recorded_at > :since AND (recorded_at <= :recorded_at OR effective_at < :ends_at)
     AND NOT EXISTS (
         SELECT FROM accounting.movement WHERE (movement.source, movement.id) = (accepted.source, accepted.id))
+ORDER BY recorded_at, source, id LIMIT 1
+"""
+_DIRTY = """
+SELECT item AS first, warehouse AS second, count(*) OVER () AS things, 'to be valued anew' AS lack
+FROM ledger.dirty_bins
+WHERE company = :company AND (since <= :recorded_at OR from_at < :ends_at) ORDER BY since, item, warehouse LIMIT 1
+"""
+_NOT_CORRECTED = """
+WITH told AS MATERIALIZED (
+    SELECT source, id, recorded_at, revalued FROM ledger.revalued
+    WHERE company = :company AND recorded_at > :since AND NOT EXISTS (
+        SELECT FROM accounting.movement WHERE (movement.source, movement.id) = (revalued.source, revalued.id))
+)
+SELECT source AS first, id AS second, count(*) OVER () AS things, 'not booked' AS lack FROM told
+WHERE recorded_at <= :recorded_at OR EXISTS (
+    SELECT FROM json_array_elements(cast(convert_from(revalued, 'UTF8') AS json) -> 'movements') AS corrected
+    WHERE cast(corrected ->> 'posting_date' AS date) <= :through)
 ORDER BY recorded_at, source, id LIMIT 1
 """
 
@@ -43,21 +61,36 @@ class State(StrEnum):
     REOPENED = "reopened"
 
 
+class Lack(StrEnum):
+    """What is still to be done: with a movement, with what came of a revaluation, or with a bin."""
+
+    NOT_POSTED = "not posted"
+    NOT_BOOKED = "not booked"
+    DIRTY = "to be valued anew"
+
+
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """So many movements are not booked that were accepted before a closing; the first, and whether it is posted."""
+    """Of so many things from before a closing something is still to be done: the name of the first, and what it lacks.
+
+    They are movements or revaluations, named by source and id, or bins, named by item and warehouse.
+    """
 
     count: int
     first: Key
-    is_posted: bool
+    lack: Lack
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A closing of a company's books through a day: by whom, when and why, and what became of it."""
+    """A closing of a company's books through a day: by whom, when and why, and what became of it.
+
+    `ends_at` is the moment at which that day ends; None while accounting has not heard of it.
+    """
 
     company: str
     through: date
+    ends_at: datetime | None
     state: State
     closed_at: datetime
     actor: str
@@ -80,6 +113,7 @@ def _closing(connection: Connection, row: Row[Any]) -> Closing:
     return Closing(
         row.company,
         row.through,
+        row.ends_at,
         state,
         row.recorded_at,
         row.actor,
@@ -102,6 +136,8 @@ def _state(row: Row[Any]) -> State:
 
 
 def _missing(connection: Connection, row: Row[Any]) -> Missing | None:
-    within = {"since": row.since, "recorded_at": row.recorded_at, "ends_at": row.ends_at}
-    found: Sequence[Row[Any]] = query(connection, _NOT_BOOKED, company=row.company, **within)
-    return next((Missing(each.movements, (each.source, each.id), each.is_posted) for each in found), None)
+    closing = row._asdict()
+    for statement in (_NOT_BOOKED, _DIRTY, _NOT_CORRECTED):
+        for each in query(connection, statement, **closing):
+            return Missing(each.things, (each.first, each.second), Lack(each.lack))
+    return None

@@ -31,7 +31,14 @@ WHERE CASE
     WHEN movement.id IS NOT NULL THEN false
     ELSE NOT EXISTS (SELECT FROM receiving.definition AS d WHERE (d.source, d.id) = (wanted.source, wanted.id))
         AND NOT EXISTS (SELECT FROM receiving.parked AS p WHERE (p.source, p.id) = (wanted.source, wanted.id))
+        AND NOT EXISTS (SELECT FROM receiving.manifest AS m
+            WHERE (m.source, m.id) = (wanted.source, wanted.id) AND m.answered_at IS NOT NULL)
 END
+"""
+_REVALUING = """
+SELECT EXISTS (SELECT FROM ledger.dirty_bins) OR EXISTS (
+    SELECT FROM ledger.revalued AS told
+    WHERE NOT EXISTS (SELECT FROM accounting.movement AS b WHERE (b.source, b.id) = (told.source, told.id))) AS goes_on
 """
 _HAS_MIGRATIONS = "SELECT to_regclass('public.stockbook_migration') IS NOT NULL AS there"
 _MIGRATIONS = "SELECT service, name FROM public.stockbook_migration"
@@ -78,6 +85,11 @@ def unfinished(connection: Connection, keys: Collection[Key]) -> list[Key]:
     """Those that the services still have to work on: neither refused, nor parked, nor booked to the end."""
     rows = query(connection, _UNFINISHED, **columns(list(keys), "source id"))
     return [(row.source, row.id) for row in rows]
+
+
+def is_revaluing(connection: Connection) -> bool:
+    """Whether a bin is still to be valued anew, or what came of it still to be booked."""
+    return bool(query(connection, _REVALUING)[0].goes_on)
 
 
 def stock_values(connection: Connection) -> Sequence[CompanyValue]:

@@ -15,11 +15,12 @@ from shared.migrate import SERVICES
 from shared.parked import count_parked
 
 _NOW = "SELECT now() AS now"
-_WAITING_AT_THE_GATE = "SELECT count(*) AS movements, min(since) AS oldest, min(due_at) AS due FROM receiving.waiters"
+_WAITING_AT_THE_GATE = "SELECT count(*) AS things, min(since) AS oldest, min(due_at) AS due FROM receiving.waiters"
 _WAITING_IN_THE_LEDGER = """
-SELECT count(*) AS movements, min(recorded_at) AS oldest FROM ledger.waiting JOIN ledger.movement USING (source, id)
+SELECT count(*) AS things, min(recorded_at) AS oldest FROM ledger.waiting JOIN ledger.movement USING (source, id)
 """
-_STUCK = "SELECT count(*) AS bins, min(since) AS oldest FROM ledger.stuck_bins"
+_STUCK = "SELECT count(*) AS things, min(since) AS oldest FROM ledger.stuck_bins"
+_DIRTY = "SELECT count(*) AS things, min(since) AS oldest FROM ledger.dirty_bins"
 _OUTBOX = """
 SELECT (SELECT count(*) FROM receiving.outbox) AS receiving, (SELECT count(*) FROM ledger.outbox) AS ledger,
     (SELECT count(*) FROM accounting.outbox) AS accounting
@@ -30,12 +31,14 @@ SELECT (SELECT max(recorded_at) FROM receiving.allocated WHERE recorded_at > :si
     (SELECT max(recorded_at) FROM accounting.movement WHERE recorded_at > :since) AS booked
 """
 _NOT_POSTED = """
-SELECT count(*) AS movements, min(recorded_at) AS oldest FROM receiving.allocated AS before
+SELECT count(*) AS things, min(recorded_at) AS oldest FROM receiving.allocated AS before
 WHERE recorded_at > :since
     AND NOT EXISTS (SELECT FROM ledger.posted AS each WHERE (each.source, each.id) = (before.source, before.id))
 """
 _NOT_BOOKED = """
-SELECT count(*) AS movements, min(recorded_at) AS oldest FROM ledger.posted AS before
+SELECT count(*) AS things, min(recorded_at) AS oldest
+FROM (SELECT source, id, recorded_at FROM ledger.posted UNION ALL SELECT source, id, recorded_at FROM ledger.revalued)
+    AS before
 WHERE recorded_at > :since
     AND NOT EXISTS (SELECT FROM accounting.movement AS each WHERE (each.source, each.id) = (before.source, before.id))
 """
@@ -70,13 +73,18 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand by the database, at `now`. `next_due` is when the first that waits at the gate is tried."""
+    """How things stand by the database, at `now`.
+
+    `next_due` is when the first that waits at the gate is tried. `dirty_bins` are those of which some is still to be
+    valued anew, the oldest since its cause was accepted. `not_booked` are movements and revaluations.
+    """
 
     now: datetime
     waiting_in_receiving: Heap
     next_due: datetime | None
     waiting_in_ledger: Heap
     stuck_bins: Heap
+    dirty_bins: Heap
     parked: Sequence[ParkedHeap]
     outbox: dict[str, int]
     newest: Newest
@@ -89,14 +97,14 @@ def standing(connection: Connection, within: timedelta) -> Standing:
     now = database_time(connection)
     since = {"since": now - within}
     gate = query(connection, _WAITING_AT_THE_GATE)[0]
-    stuck = query(connection, _STUCK)[0]
     newest = query(connection, _NEWEST, **since)[0]
     return Standing(
         now,
-        Heap(gate.movements, gate.oldest),
+        Heap(gate.things, gate.oldest),
         gate.due,
         _heap(connection, _WAITING_IN_THE_LEDGER),
-        Heap(stuck.bins, stuck.oldest),
+        _heap(connection, _STUCK),
+        _heap(connection, _DIRTY),
         [ParkedHeap(name, *each) for name in SERVICES for each in count_parked(connection, name)],
         dict(query(connection, _OUTBOX)[0]._mapping),
         Newest(newest.accepted, newest.posted, newest.booked),
@@ -113,4 +121,4 @@ def database_time(connection: Connection) -> datetime:
 
 def _heap(connection: Connection, statement: str, **parameters: datetime) -> Heap:
     row = query(connection, statement, **parameters)[0]
-    return Heap(row.movements, row.oldest)
+    return Heap(row.things, row.oldest)

@@ -32,7 +32,7 @@ class Change(NamedTuple):
     costs: Costs
     quantity_after: Decimal
     value_after: Decimal
-    rate: Decimal | None
+    rate: Decimal | None = None
 
 
 class Place(NamedTuple):
@@ -60,7 +60,13 @@ class Place(NamedTuple):
             bin_.value += value
         if bin_.quantity > 0 and bin_.value > 0:
             bin_.rate = rate_of(bin_.value, bin_.quantity)
-        return Change(quantity, worth, value, costs, bin_.quantity, bin_.value, rate)
+        return Change(quantity, worth, value, costs, bin_.quantity, bin_.value + bin_.pending, rate)
+
+    def owe(self, value: Decimal) -> None:
+        """Note what entries say beyond what stands here; it is to be valued anew."""
+        self.stock.pending += value
+        if self.stock is not self.bin:
+            self.bin.pending += value
 
 
 def place_of(leg: Leg, key: BinKey, books: State, digits: int) -> Place:
@@ -136,10 +142,10 @@ class Covered:
 
 
 def arrive(
-    leg: Leg, place: Place, worth: Decimal, costs: Costs, left: Change | None, covered: Covered | None
+    leg: Leg, place: Place, worth: Decimal, costs: Costs, covered: Covered | None, left: Change | None = None
 ) -> Change:
     """Put in what arrives, with its whole worth; `left` is the change by the leg from which it arrives."""
-    stock, bin_ = place.stock, place.bin
+    stock = place.stock
     before, value = stock.worth, stock.value
     stock.worth += worth
     if covered is None:
@@ -147,8 +153,8 @@ def arrive(
     elif covered.quantity:
         place.method.arrive(stock, covered.quantity, covered.worth, costs)
     change = place.settle(before, value, leg.quantity, costs)
-    if left is not None and not bin_.rate:
-        bin_.rate = left.rate  # goods too cheap to have a value bring at least their rate
+    if left is not None and not worth and not place.bin.rate:
+        place.bin.rate = left.rate  # goods too cheap to have a value bring at least their rate
     return change
 
 
@@ -227,15 +233,19 @@ def _count_serials(leg: Leg, place: Place, worth: Decimal) -> Change | None:
 
 
 def write_down(leg: Leg, place: Place) -> Change | None:
-    """Let nothing be worth more than the leg's rate a unit; None where that changes no value."""
+    """Let nothing be worth more than the leg's rate a unit; None where that would lower no value: it does nothing."""
     stock = place.stock
     if leg.rate is None or stock.quantity <= 0:
         return None
-    lowered, costs = place.method.lower(stock, leg.rate, leg.serials)
+    tried = stock.copy()
+    lowered, costs = place.method.lower(tried, leg.rate, leg.serials)
+    if to_money(stock.worth - lowered, place.digits) == stock.value:
+        return None
     before = (stock.worth, stock.value)
     stock.worth -= lowered
-    change = place.settle(*before, ZERO, costs)
-    return change if change.value else None
+    stock.layers = tried.layers
+    stock.costs.update(costs)
+    return place.settle(*before, ZERO, costs)
 
 
 def land(leg: Leg, place: Place, worth: Decimal, original: Original | None, arrivals: Sequence[Arrival]) -> Change:
@@ -252,6 +262,30 @@ def land(leg: Leg, place: Place, worth: Decimal, original: Original | None, arri
         costs = place.method.land(stock, worth, arrivals, leg.serials)
         stock.worth += worth
     return place.settle(*before, ZERO, costs)
+
+
+# --- where later things stand already ---------------------------------------------------------------------------------
+
+
+def shift(leg: Leg, place: Place, value: Decimal, costs: Costs, adjustment: str) -> Change:
+    """Let a quantity come or go that was inserted before what stands here now; told is that it is worth `value`.
+
+    What stands here takes it as if it came or went now. How far the two differ is pending until all that is behind its
+    own place is valued anew.
+    """
+    stock = place.stock
+    before = (stock.worth, stock.value)
+    if leg.quantity < 0:
+        if is_short(leg, place):
+            leave_beyond(leg, place, adjustment, "")
+        else:
+            leave(leg, place, None)
+    elif leg.quantity > 0:
+        worth = max(value, ZERO)
+        covered = cover(place, leg.quantity, worth, adjustment) if stock.quantity < 0 else None
+        arrive(leg, place, worth, costs, covered)
+    place.owe(value - (stock.value - before[1]))
+    return Change(leg.quantity, value, value, costs, place.bin.quantity, place.bin.value + place.bin.pending)
 
 
 def arrivals_since(arrivals: Sequence[Arrival], entry: str) -> list[Arrival]:

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from services.ledger.decide.changes import Change, Place, last_rate
 from services.ledger.decide.originals import Original
+from services.ledger.decide.told import Told
 from services.ledger.decide.valuation import Costs
 from shared.contracts.movement import AllocatedCost, Leg, MovementAllocated
 from shared.purposes import Flow
@@ -20,15 +21,18 @@ from shared.quantities import ZERO, amount_of, rate_of, spread, worth_of
 class Incoming:
     """A leg that does not leave: where it works, and what it names.
 
-    `left` is the change by the leg from which it arrives, `original` the entry that it returns or revalues. `worth` and
-    `costs` (of each serial) are what comes in, what is there after a count, or what a revaluation adds; `booked` is
-    what of it goes to which other accounts. The last three are found here.
+    `place` None: it works elsewhere, and only what it is worth is looked for; what that does not hang on is as it was
+    `told`. `left` is the change by the leg from which it arrives, `original` the entry that it returns or revalues.
+    `worth` and `costs` (of each serial) are what comes in, what is there after a count, or what a revaluation adds;
+    `booked` is what of it goes to which other accounts. The last three are found here.
     """
 
+    number: int
     leg: Leg
-    place: Place
+    place: Place | None
     left: Change | None = None
     original: Original | None = None
+    told: Told | None = None
     worth: Decimal = ZERO
     costs: Costs = field(default_factory=dict)
     booked: dict[str, Decimal] = field(default_factory=dict)
@@ -45,7 +49,7 @@ Weights = Callable[[Incoming], Decimal]
 def fix(movement: MovementAllocated, flow: Flow, consumed: Decimal, incoming: Sequence[Incoming]) -> None:
     """Find what the legs of a movement that do not leave are worth, all of them; `consumed` is the value that left."""
     for each in incoming:
-        _fix_alone(each)
+        _fix_alone(each, movement.digits)
     if flow is Flow.MAKE:
         _share_out(movement, consumed, [each for each in incoming if each.arrives])
     elif movement.additional_costs:
@@ -56,13 +60,19 @@ def fix(movement: MovementAllocated, flow: Flow, consumed: Decimal, incoming: Se
 # --- each leg by itself ----------------------------------------------------------------------------------------------
 
 
-def _fix_alone(incoming: Incoming) -> None:
+def _fix_alone(incoming: Incoming, digits: int) -> None:
     """A leg's worth before costs are added, and before it has its share of what was consumed."""
-    leg, digits = incoming.leg, incoming.place.digits
+    leg = incoming.leg
     if incoming.left is not None:
         incoming.worth, incoming.costs = -incoming.left.value, incoming.left.costs
-    elif leg.counted is not None:
-        incoming.worth = _counted(incoming)
+    elif incoming.place is None and leg.amount is None:
+        if incoming.original is not None and leg.quantity > 0:
+            incoming.original.come_back(
+                leg.quantity, leg.serials, digits
+            )  # what comes back with it takes the part behind it
+        _as_told(incoming)
+    elif leg.counted is not None and incoming.place is not None:
+        incoming.worth = _counted(leg, incoming.place)
     elif incoming.original is not None and leg.quantity > 0:
         came_back = incoming.original.come_back(leg.quantity, leg.serials, digits)
         if leg.amount is None:
@@ -70,28 +80,31 @@ def _fix_alone(incoming: Incoming) -> None:
             incoming.costs = {serial: incoming.original.costs.get(serial, ZERO) for serial in leg.serials}
         else:
             _bring(incoming, leg.amount)
-    elif leg.quantity > 0:
-        _bring(incoming, _amount(incoming))
+    elif leg.quantity > 0 and leg.amount is not None:
+        _bring(incoming, leg.amount)
+    elif leg.quantity > 0 and incoming.place is not None:
+        _bring(incoming, amount_of(leg.quantity, last_rate(leg, incoming.place.bin), digits))
 
 
-def _counted(incoming: Incoming) -> Decimal:
+def _as_told(incoming: Incoming) -> None:
+    """What works elsewhere is worth there what it was told to be."""
+    told = incoming.told or Told()
+    incoming.worth = told.base
+    each = rate_of(told.worth - told.base, Decimal(len(told.costs))) if told.costs else ZERO
+    incoming.costs = {serial: cost - each for serial, cost in told.costs.items()}
+
+
+def _counted(leg: Leg, place: Place) -> Decimal:
     """What is worth what was counted: the amount, else the average before, else the last rate."""
-    leg, stock, digits = incoming.leg, incoming.place.stock, incoming.place.digits
+    stock, digits = place.stock, place.digits
     counted: Decimal = leg.counted or ZERO
     if leg.amount is not None and counted:
         return leg.amount
     if stock.quantity <= 0:
-        return amount_of(counted, last_rate(leg, incoming.place.bin), digits)
+        return amount_of(counted, last_rate(leg, place.bin), digits)
     if counted == stock.quantity:
         return stock.worth
     return worth_of(counted, rate_of(stock.worth, stock.quantity))
-
-
-def _amount(incoming: Incoming) -> Decimal:
-    leg = incoming.leg
-    if leg.amount is not None:
-        return leg.amount
-    return amount_of(leg.quantity, last_rate(leg, incoming.place.bin), incoming.place.digits)
 
 
 def _bring(incoming: Incoming, worth: Decimal) -> None:

@@ -7,7 +7,7 @@ brings back neither more nor less than all.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from services.ledger.decide.valuation import Costs
@@ -21,7 +21,7 @@ class Original:
     `quantity` (without its sign), `value`, `worth` and `booked` (all that it booked apart) are the entry's own; `cost`
     is the sum of the costs of its serials, of which `costs` holds those that were looked up. `corrected` is what later
     entries added to its value, `corrected_worth` to its worth. `returned` is how much of it came back or was sent back,
-    `returned_cost` the cost of the serials among that.
+    `returned_cost` the cost of the serials among that. `stamp` is that of its movement in its bin.
     """
 
     quantity: Decimal
@@ -34,11 +34,11 @@ class Original:
     corrected_worth: Decimal = ZERO
     returned: Decimal = ZERO
     returned_cost: Decimal = ZERO
+    stamp: int = 0
 
     def copy(self) -> "Original":
         """The same, to be changed without changing this one."""
-        own = (self.quantity, self.value, self.worth, self.booked, self.cost, self.costs)
-        return Original(*own, self.corrected, self.corrected_worth, self.returned, self.returned_cost)
+        return replace(self)
 
     @property
     def present_value(self) -> Decimal:

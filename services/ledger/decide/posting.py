@@ -5,13 +5,16 @@ last stamps alone, and whoever applies it, in whatever set, makes the same entri
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple
 
+from services.ledger.decide.corrections import found_later
 from services.ledger.decide.entries import Applied, apply
-from services.ledger.decide.state import BatchKey, BinKey, Key, Stamps, State, batches_of, stamps_of
+from services.ledger.decide.state import BatchKey, BinKey, Key, Stamps, State, batches_of, bins_of, stamps_of
 from shared.contracts.movement import MovementAllocated
-from shared.contracts.stock import MovementPosted
+from shared.contracts.stock import MovementPosted, StockRevalued
 from shared.errors import InvariantBroken
 
 __all__ = [
@@ -19,6 +22,7 @@ __all__ = [
     "BatchKey",
     "BinKey",
     "Key",
+    "Mark",
     "Posting",
     "Stamps",
     "State",
@@ -30,13 +34,34 @@ __all__ = [
 ]
 
 
+class Mark(NamedTuple):
+    """A bin is to be valued anew from a time on, because of something that was recorded then.
+
+    `moved`: goods came or went in it, which stands as if they had done so now. What changes of days before `open_from`
+    is dated `dated_at`; None: it reaches none of them.
+    """
+
+    key: BinKey
+    from_at: datetime
+    recorded_at: datetime
+    moved: bool
+    open_from: date | None = None
+    dated_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """What became of movements: each as it was applied, the bins that advanced, and the state after all of them."""
+    """What became of movements: each as it was applied, the bins that advanced, and the state after all of them.
+
+    `marks` are the bins in which something takes effect before what stands there already, `found_later` what later
+    counts find because of that.
+    """
 
     applied: Sequence[Applied]
     advanced: Sequence[BinKey]
     state: State
+    marks: Sequence[Mark] = ()
+    found_later: Sequence[StockRevalued] = ()
 
 
 def post(movements: Sequence[MovementAllocated], state: State) -> Posting:
@@ -46,9 +71,14 @@ def post(movements: Sequence[MovementAllocated], state: State) -> Posting:
     that is not posted, or counts from another quantity than what stands there.
     """
     books = state.copy()
-    applied = [_apply_next(movement, books) for movement in movements]
+    applied: list[Applied] = []
+    marks: dict[Mark, None] = {}
+    for movement in movements:
+        applied.append(_apply_next(movement, books))
+        marks |= dict.fromkeys(_marks(applied[-1]))
+        _remember_latest(movement, books.latest)
     advanced = [key for key, stamp in books.last_stamps.items() if stamp != state.last_stamps[key]]
-    return Posting(applied, advanced, books)
+    return Posting(applied, advanced, books, list(marks), found_later(applied, books))
 
 
 def try_out(movement: MovementAllocated, state: State) -> MovementPosted:
@@ -109,3 +139,17 @@ def _apply_next(movement: MovementAllocated, books: State) -> Applied:
             raise InvariantBroken("a movement is applied out of order", movement=movement.id, bin=bin_key, stamp=stamp)
         books.last_stamps[bin_key] = stamp
     return apply(movement, stamps, books)
+
+
+def _marks(applied: Applied) -> Iterator[Mark]:
+    """The bins in which a movement takes effect before something else."""
+    movement = applied.movement
+    open_from = movement.open_from if movement.dated_at is not None else None
+    for key in sorted(applied.late):
+        yield Mark(key, movement.effective_at, movement.recorded_at, True, open_from, movement.dated_at)
+
+
+def _remember_latest(movement: MovementAllocated, latest: dict[BinKey, datetime]) -> None:
+    for key in bins_of(movement):
+        if key in latest:
+            latest[key] = max(latest[key], movement.effective_at)

@@ -56,7 +56,8 @@ class Stock:
     Not frozen: five hundred issues from one bin must not copy its layers five hundred times. `rate` is the last one
     known, value / quantity after the last entry that left stock. `costs` holds the serials that were looked up or
     moved; None for one that has left. A quantity below zero was issued beyond stock, and so is its worth; `shortages`
-    says by what, oldest first.
+    says by what, oldest first. `pending` is what its entries add up to beyond its value, while some of it is still to
+    be valued anew.
     """
 
     quantity: Decimal = ZERO
@@ -66,11 +67,12 @@ class Stock:
     layers: deque[Layer] = field(default_factory=deque)
     costs: dict[str, Decimal | None] = field(default_factory=dict)
     shortages: deque[Shortage] = field(default_factory=deque)
+    pending: Decimal = ZERO
 
     def copy(self) -> "Stock":
         """The same stock, to be changed without changing this one."""
         layers, costs, shortages = self.layers.copy(), self.costs.copy(), self.shortages.copy()
-        return Stock(self.quantity, self.worth, self.value, self.rate, layers, costs, shortages)
+        return Stock(self.quantity, self.worth, self.value, self.rate, layers, costs, shortages, self.pending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,8 @@ def _take_serials(stock: Stock, quantity: Decimal, serials: Sequence[str]) -> tu
 
 
 def _lower_serials(stock: Stock, rate: Decimal, serials: Sequence[str]) -> tuple[Decimal, Costs]:
-    before = own_costs(stock, serials)
+    """Only what stands there: what was taken out before, as it turned out later, is worth what it left with."""
+    before = {serial: cost for serial in serials if (cost := stock.costs.get(serial)) is not None}
     costs = {serial: min(cost, rate) for serial, cost in before.items()}
     stock.costs.update(costs)
     lowered = sum(before.values(), ZERO) - sum(costs.values(), ZERO)

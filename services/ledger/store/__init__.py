@@ -13,9 +13,11 @@ from sqlalchemy import Connection
 
 from services.ledger.decide.state import BinKey, State
 from services.ledger.decide.valuation import Stock
-from services.ledger.store.details import read_details
+from services.ledger.store.details import read_batches, read_details
+from services.ledger.store.originals import read_told
+from services.ledger.store.revaluing import save_revaluations
 from services.ledger.store.rows import BINS, KEYS, bin_columns, fetch, read_layers, read_shortages
-from services.ledger.store.saving import save_outputs, save_posting
+from services.ledger.store.saving import mark, save_batches, save_bins, save_outputs, save_posting
 from services.ledger.store.waiting import (
     add_waiting,
     forget_waiting,
@@ -39,10 +41,16 @@ __all__ = [
     "has_followers",
     "lock_bins",
     "loosen",
+    "mark",
+    "read_batches",
     "read_bins",
     "read_details",
+    "read_told",
+    "save_batches",
+    "save_bins",
     "save_outputs",
     "save_posting",
+    "save_revaluations",
     "standing",
     "stick",
     "stored_outputs",
@@ -72,7 +80,7 @@ ON CONFLICT (company, item, warehouse) DO NOTHING
 """
 _READ_BINS = f"""
 SELECT company, item, warehouse, last_stamp, quantity, worth, value, rate, cast(layers AS text),
-    cast(shortages AS text)
+    cast(shortages AS text), pending, latest_at, revaluations, pieces
 FROM ledger.bin
 WHERE (company, item, warehouse) IN (SELECT * FROM {BINS})
 ORDER BY company, item, warehouse
@@ -115,10 +123,12 @@ def read_bins(connection: Connection, bins: Collection[BinKey]) -> State:
 
 def _read(connection: Connection, statement: str, bins: Collection[BinKey]) -> State:
     state = State({}, {}, {})
-    for company, item, warehouse, last_stamp, quantity, worth, value, rate, layers, shortages in (
+    for company, item, warehouse, last_stamp, quantity, worth, value, rate, layers, shortages, pending, *numbers in (
         fetch(connection, statement, **bin_columns(bins)) if bins else ()
     ):
         key = (company, item, warehouse)
         state.last_stamps[key] = last_stamp
-        state.bins[key] = Stock(quantity, worth, value, rate, read_layers(layers), shortages=read_shortages(shortages))
+        state.latest[key], state.revaluations[key], state.pieces[key] = numbers
+        short = read_shortages(shortages)
+        state.bins[key] = Stock(quantity, worth, value, rate, read_layers(layers), shortages=short, pending=pending)
     return state

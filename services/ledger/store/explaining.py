@@ -1,286 +1,181 @@
-"""What an explanation reads: entries, the movements that made them as they were allocated, and the history of bins.
+"""What an explanation reads, and how it comes about.
 
-The one idea: entries are append-only, and whatever an entry came from was posted before it; so plain reads without
-locks tell the same whenever they are done. What the ledger does not keep for itself (the method, what arrives from
-where, given rates) stands in the movements as the gate allocated them.
+The one idea: entries are append-only, and whatever an entry came from takes effect before it; so a plain reading of the
+bins in the order of time tells it, without locks. As corrections may be added meanwhile, all of it is read as it was at
+one moment. What was cancelled has no part in it.
 """
 
-import json
-from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from itertools import islice
+from datetime import datetime
 
 from sqlalchemy import Connection
 
-from services.ledger.decide.explaining.bins import Step, retrace
-from services.ledger.decide.explaining.entries import Known, Recorded, histories, related
+from services.ledger.decide.explaining.causes import causes_of
+from services.ledger.decide.explaining.entries import histories, related
 from services.ledger.decide.explaining.parts import Part
-from services.ledger.decide.explaining.serials import SerialStep, retrace_serials
+from services.ledger.decide.explaining.recorded import Addition, Recorded
 from services.ledger.decide.explaining.tree import Limits, Node, grow, root
-from services.ledger.decide.state import Key, stamps_of
+from services.ledger.decide.revaluing import Position
+from services.ledger.decide.state import Key
+from services.ledger.store.archive import Archive
+from services.ledger.store.retracing import Retracing
+from services.ledger.store.revaluing import movements_of
 from services.ledger.store.rows import KEYS, fetch
-from shared.contracts.codec import decoder, read
-from shared.contracts.movement import Leg, MovementAllocated
+from shared.contracts.movement import MovementAllocated
 from shared.db import columns, run
 from shared.errors import StockbookError
-from shared.purposes import PURPOSES, Flow, Tracking
-from shared.quantities import ZERO, rate_of
 
+_HOLD_STILL = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 # Between two statements there may be much to reckon.
 _BE_PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
-_MOVEMENTS = f"SELECT source, id, allocated FROM receiving.allocated WHERE (source, id) IN (SELECT * FROM {KEYS})"
-_COLUMNS = """
-cast(entry_id AS text), source, id, purpose, line, item, warehouse, batch, stamp, ordinal, quantity, value, worth,
-posting_date, recorded_at, cast(original AS text), cast(booked AS text)
-"""
-_ENTRIES = f"""
-SELECT {_COLUMNS} FROM ledger.entry
-WHERE (company, entry_id) IN (SELECT * FROM unnest(cast(:company AS text[]), cast(:entry AS uuid[])))
-"""
-_OF_MOVEMENT = f"""
-SELECT {_COLUMNS} FROM ledger.entry
-WHERE (company, item, warehouse, stamp) IN (SELECT * FROM unnest(
-    cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]), cast(:stamp AS bigint[])))
-ORDER BY ordinal
-"""
-_CORRECTIONS = f"""
-SELECT {_COLUMNS} FROM ledger.entry
-WHERE quantity = 0 AND (company, original) IN (
-    SELECT * FROM unnest(cast(:company AS text[]), cast(:entry AS uuid[])))
-ORDER BY recorded_at, stamp, ordinal
-"""
-# The account of a truing up is the only one that it was booked to.
-_BIN = """
-SELECT stamp, cast(entry_id AS text), purpose, quantity, worth, cast(original AS text),
-    quantity < 0 AND quantity_after < 0,
-    CASE WHEN quantity = 0 THEN booked ->> 0 END
-FROM ledger.entry
-WHERE (company, item, warehouse) = (:company, :item, :warehouse) AND stamp <= :stamp
-    AND (cast(:batch AS text) IS NULL OR batch = :batch)
-ORDER BY stamp, ordinal
-"""
-_SERIALS = """
-SELECT serial, cast(entry_id AS text), purpose, quantity, cost
-FROM unnest(cast(:serial AS text[])) AS wanted (serial)
-JOIN ledger.entry_serial USING (serial) JOIN ledger.entry USING (company, item, entry_id)
-WHERE (company, item, warehouse) = (:company, :item, :warehouse) AND stamp <= :stamp
-ORDER BY stamp, ordinal
+_CANCELLED_BY = f"SELECT by_source, by_id FROM ledger.cancelled WHERE (source, id) IN (SELECT * FROM {KEYS})"
+_ACCEPTED = """
+SELECT source, id FROM receiving.accepted
+JOIN unnest(cast(:recorded_at AS timestamptz[])) AS told (recorded_at) USING (recorded_at)
+WHERE company = :company AND effective_at <= :until
 """
 
-_movements = decoder(MovementAllocated)
+
+@dataclass(frozen=True, slots=True)
+class Caused:
+    """What was added to an entry at one time, and the movements that may have made it necessary; as a rule one."""
+
+    addition: Addition
+    causes: Sequence[MovementAllocated]
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """A movement, and where the value of each of its entries came from.
 
-    `entries` has every entry that is named, also those that the movement returns or revalues. `later` are the entries
-    that have corrected one of the movement's since, by that one.
+    `entries` has every entry that is named, also those that the movement returns or revalues. `later` are the landed
+    costs that have revalued one of the movement's entries, by that one; `steps` how such an entry came to what it is
+    told to be now, where that is not what was posted. `cancelled_by` and `mirrors` are movements that it was cancelled
+    by, and cancels: both count for nothing, so they came from nowhere. `provisional` are the bins, by item and
+    warehouse, of which some that is told here is still to be valued anew, and from when on.
     """
 
     movement: MovementAllocated
     entries: Mapping[str, Recorded]
     roots: Sequence[Node]
     later: Mapping[str, Sequence[Recorded]]
+    steps: Mapping[str, Sequence[Caused]]
+    cancelled_by: MovementAllocated | None
+    mirrors: MovementAllocated | None
+    provisional: Mapping[tuple[str, str], datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A bin, or a batch in it, and how what leaves there is valued."""
-
-    item: str
-    warehouse: str
-    batch: str | None
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """An entry among the others of its bin."""
-
-    stamp: int
-    entry: str
-    purpose: str
-    quantity: Decimal
-    worth: Decimal
-    original: str | None
-    is_short: bool
-    account: str | None
-
-    @property
-    def is_lowered(self) -> bool:
-        return self.quantity == 0 and PURPOSES[self.purpose].flow is Flow.WRITE_DOWN
+def hold_still(connection: Connection) -> None:
+    """Let a transaction that has read nothing yet see the books as they are at one moment, whoever changes them."""
+    run(connection, _HOLD_STILL)
 
 
 def explain(connection: Connection, key: Key, limits: Limits) -> Explanation:
-    """Where the value of a movement's entries came from. StockbookError where it was not accepted."""
+    """Where the value of a movement's entries came from. StockbookError where it was not accepted.
+
+    While the ledger is at work, in a transaction that holds still.
+    """
     run(connection, _BE_PATIENT)
-    movements = _movements_of(connection, [key])
-    if not movements:
+    movement = movements_of(connection, [key]).get(key)
+    if movement is None:
         raise StockbookError("no such movement was accepted", source=key[0], id=key[1])
-    movement = movements[0]
-    archive = _Archive(connection, movement.company)
+    archive = Archive(connection, movement.company)
     archive.learn(movement)
     roots = [root(entry, archive.known) for entry in archive.entries_of(movement)]
-    grow(roots, archive.known, movement.digits, limits, archive.read_for)
+    cancelled_by, mirrors = _cancelled_by(connection, key), _mirrored(connection, movement)
+    if cancelled_by or mirrors:
+        for each in roots:
+            each.closed = False
+    else:
+        _grow(connection, archive, roots, movement, limits)
     archive.read_entries(node.part.entry for each in roots for node in each.walk() if node.part.entry)
     archive.read_entries(leg.original for leg in movement.legs if leg.original)
+    return Explanation(
+        movement,
+        archive.known.entries,
+        roots,
+        _later(archive, roots),
+        _steps(connection, archive, roots, movement),
+        cancelled_by,
+        mirrors,
+        _provisional(archive),
+    )
+
+
+def _grow(
+    connection: Connection, archive: Archive, roots: Sequence[Node], movement: MovementAllocated, limits: Limits
+) -> None:
+    known, retracing = archive.known, Retracing(connection, movement.company, archive)
+
+    def read(parts: Sequence[Part]) -> None:
+        archive.read_with_movements(part.entry for part in parts if part.entry)
+        archive.read_with_movements(each for part in parts for each in related(part, known))
+        retracing.read({each for part in parts for each in histories(part, known)} - known.told.keys())
+
+    grow(roots, known, movement.digits, limits, read)
+
+
+def _later(archive: Archive, roots: Sequence[Node]) -> dict[str, list[Recorded]]:
     later: dict[str, list[Recorded]] = {}
-    for each in archive.corrections([node.part.entry for node in roots if node.part.entry]):
+    for each in archive.landed_on([node.part.entry for node in roots if node.part.entry]):
         later.setdefault(each.original or "", []).append(each)
-    return Explanation(movement, archive.known.entries, roots, later)
+    return later
 
 
-class _Archive:
-    """What was read of a company's entries and movements."""
+# --- cancelled, and still to be valued anew --------------------------------------------------------------------------
 
-    def __init__(self, connection: Connection, company: str) -> None:
-        self.known = Known()
-        self._connection = connection
-        self._company = company
-        self._movements: dict[Key, MovementAllocated] = {}
-        self._read_steps: dict[_Place, tuple[Sequence[int], Sequence[Step]]] = {}
 
-    def learn(self, movement: MovementAllocated) -> None:
-        """Take in a movement."""
-        self._movements[movement.source, movement.id] = movement
-        self.known.learn(movement)
+def _cancelled_by(connection: Connection, key: Key) -> MovementAllocated | None:
+    by = [(source, name) for source, name in fetch(connection, _CANCELLED_BY, **columns([key], "source id"))]
+    return next(iter(movements_of(connection, by).values()), None)
 
-    def entries_of(self, movement: MovementAllocated) -> list[str]:
-        """Read the entries that a movement made, in their order."""
-        stamps = [(*key, stamp) for key, stamp in stamps_of(movement).items()]
-        names = "company item warehouse stamp"
-        return [each.entry for each in self._recorded(_OF_MOVEMENT, **columns(stamps, names))]
 
-    def read_for(self, parts: Sequence[Part]) -> None:
-        """Read all that opening parts takes."""
-        self._read_with_movements(part.entry for part in parts if part.entry)
-        self._read_with_movements(each for part in parts for each in related(part, self.known))
-        asked = {each for part in parts for each in histories(part, self.known)}
-        self._read_histories(asked - self.known.told.keys())
+def _mirrored(connection: Connection, movement: MovementAllocated) -> MovementAllocated | None:
+    if movement.mirrors is None or movement.against is None:
+        return None
+    key = (movement.against.source, movement.against.id)
+    return movements_of(connection, [key]).get(key)
 
-    def read_entries(self, names: Iterable[str]) -> None:
-        """Read entries, as far as they exist and are not known."""
-        missing = set(names) - self.known.entries.keys()
-        if missing:
-            self._recorded(_ENTRIES, **self._named(missing))
 
-    def corrections(self, names: Collection[str]) -> list[Recorded]:
-        """The entries that changed the value of these later, the oldest first."""
-        return self._recorded(_CORRECTIONS, **self._named(names)) if names else []
+def _provisional(archive: Archive) -> dict[tuple[str, str], datetime]:
+    """The bins in which something that was read stands behind the place from which on they are to be valued anew."""
+    last: dict[tuple[str, str], Position] = {}
+    for each in archive.known.entries.values():
+        key = (each.item, each.warehouse)
+        last[key] = max(last.get(key, each.place), each.place)
+    dirty = {key: archive.dirty_from(*key) for key in sorted(last)}
+    return {key: begins[0] for key, begins in dirty.items() if begins is not None and last[key] > begins}
 
-    def _named(self, names: Iterable[str]) -> Mapping[str, str]:
-        return columns([(self._company, name) for name in names], "company entry")
 
-    def _recorded(self, statement: str, **parameters: object) -> list[Recorded]:
-        rows = fetch(self._connection, statement, **parameters)
-        # The columns stand in the order of the fields, which no checker can see.
-        found = [Recorded(*row, booked=_pairs(booked)) for *row, booked in rows]  # type: ignore[misc]
-        self.known.entries.update((each.entry, each) for each in found)
-        return found
+# --- how an entry came to what it is ---------------------------------------------------------------------------------
 
-    def _read_with_movements(self, names: Iterable[str]) -> None:
-        wanted = set(names)
-        self.read_entries(wanted)
-        keys = {self.known.entries[each].key for each in wanted if each in self.known.entries}
-        for movement in _movements_of(self._connection, keys - self._movements.keys()):
-            self.learn(movement)
 
-    # The history of bins.
-
-    def _read_histories(self, names: Collection[str]) -> None:
-        """Go through the history of each bin in which one of these entries stands, up to the last of them."""
-        asked: dict[_Place, list[Recorded]] = {}
-        for name in names:
-            recorded = self.known.entries[name]
-            asked.setdefault(_place(recorded, self._leg_of(recorded)), []).append(recorded)
-        for place, entries in asked.items():
-            last = max(each.stamp for each in entries)
-            wanted = {each.entry for each in entries}
-            if place.method == Tracking.SERIAL:
-                told = retrace_serials(self._serial_steps(place, last, wanted), wanted)
-            else:
-                told = retrace(self._steps(place, last), place.method, wanted)
-            self.known.told.update(told)
-
-    def _leg_of(self, recorded: Recorded) -> Leg:
-        """The leg of an entry; of one that trues up, the one that covers what it does."""
-        if recorded.entry in self.known.legs:
-            return self.known.legs[recorded.entry]
-        legs = self._movements[recorded.key].legs
-        return next(each for each in legs if (each.line, each.item) == (recorded.line, recorded.item))
-
-    def _serial_steps(self, place: _Place, stamp: int, entries: Iterable[str]) -> Iterator[SerialStep]:
-        serials = {serial for each in entries for serial in self.known.legs[each].serials}
-        parameters = {"serial": sorted(serials), "item": place.item, "warehouse": place.warehouse, "stamp": stamp}
-        for serial, entry, purpose, *amounts in fetch(self._connection, _SERIALS, company=self._company, **parameters):
-            yield SerialStep(serial, entry, PURPOSES[purpose].flow, *amounts)
-
-    def _steps(self, place: _Place, last: int) -> Iterator[Step]:
-        """The history of a bin up to a stamp; once read, it serves all that is asked of earlier entries."""
-        stamps, steps = self._read_steps.get(place, ((), ()))
-        if not stamps or stamps[-1] < last:
-            rows = self._rows(place, last)
-            stamps, steps = self._read_steps[place] = ([row.stamp for row in rows], self._as_steps(rows))
-        return islice(steps, bisect_right(stamps, last))
-
-    def _rows(self, place: _Place, last: int) -> list[_Row]:
-        bin_ = {"company": self._company, "item": place.item, "warehouse": place.warehouse, "batch": place.batch}
-        return [_Row(*row) for row in fetch(self._connection, _BIN, stamp=last, **bin_)]
-
-    def _as_steps(self, rows: Sequence[_Row]) -> list[Step]:
-        """Entries with what other tables say of them: rates of write-downs and receipts, and accounts."""
-        lowered = [row.entry for row in rows if row.is_lowered]
-        short = {row.entry for row in rows if row.is_short}
-        self._read_with_movements([*lowered, *short])
-        rates = self._rates_of_receipts({row.entry: row.original for row in rows if row.original and row.quantity < 0})
-        rates.update((entry, self.known.legs[entry].rate) for entry in lowered)
-        accounts = {entry: self._account(entry) for entry in short}
-        return [
-            Step(
-                row.entry,
-                PURPOSES[row.purpose].flow,
-                row.quantity,
-                row.worth,
-                row.original,
-                rates.get(row.entry),
-                accounts.get(row.entry, row.account),
-            )
-            for row in rows
+def _steps(
+    connection: Connection, archive: Archive, roots: Sequence[Node], movement: MovementAllocated
+) -> dict[str, list[Caused]]:
+    """What was added to entries after they were posted, with what made it necessary."""
+    told = [archive.known.entries[node.part.entry] for node in roots if node.part.entry]
+    corrected = [each for each in told if len(each.additions) > 1]
+    accepted = _accepted(connection, movement, [each for one in corrected for each in one.additions[1:]])
+    around = [movement, *(each for each in archive.movements.values() if each is not movement)]
+    return {
+        each.entry: [
+            Caused(each.additions[0], ()),
+            *(Caused(addition, causes_of(addition, each, accepted, around)) for addition in each.additions[1:]),
         ]
-
-    def _rates_of_receipts(self, receipts: Mapping[str, str]) -> dict[str, Decimal | None]:
-        """What a unit of each receipt was worth when a part of it was sent back, by the entry that did."""
-        self.read_entries([*receipts, *receipts.values()])
-        later = self.corrections(set(receipts.values()))
-        rates: dict[str, Decimal | None] = {}
-        for entry, receipt in receipts.items():
-            sent, came = self.known.entries[entry], self.known.entries[receipt]
-            added = [each.value for each in later if each.original == receipt and each.recorded_at <= sent.recorded_at]
-            rates[entry] = rate_of(abs(came.value + sum(added, ZERO)), abs(came.quantity))
-        return rates
-
-    def _account(self, entry: str) -> str:
-        """The account that bears the difference of what an entry issued beyond stock."""
-        movement = self._movements[self.known.entries[entry].key]
-        role = PURPOSES[movement.purpose].true_up
-        return movement.accounts.get(role, role.value)
+        for each in corrected
+    }
 
 
-def _movements_of(connection: Connection, keys: Collection[Key]) -> list[MovementAllocated]:
-    rows = fetch(connection, _MOVEMENTS, **columns(list(keys), "source id")) if keys else ()
-    return [read(_movements, bytes(allocated)) for _, _, allocated in rows]
-
-
-def _place(recorded: Recorded, leg: Leg) -> _Place:
-    method = leg.method if leg.tracking is Tracking.NONE else leg.tracking
-    batch = recorded.batch if leg.tracking is Tracking.BATCH else None
-    return _Place(recorded.item, recorded.warehouse, batch, method)
-
-
-def _pairs(booked: str | None) -> tuple[tuple[str, Decimal], ...]:
-    """The accounts and amounts of a flat list."""
-    texts = iter(json.loads(booked) if booked else ())
-    return tuple((account, Decimal(amount)) for account, amount in zip(texts, texts, strict=True))
+def _accepted(
+    connection: Connection, movement: MovementAllocated, additions: Sequence[Addition]
+) -> list[MovementAllocated]:
+    """The movements that were accepted when something was added, and take effect no later than this one."""
+    keys = {each.by for each in additions if each.by is not None}
+    times = sorted({each.recorded_at for each in additions if each.by is None})
+    if times:
+        asked = {"company": movement.company, "until": movement.effective_at}
+        rows = fetch(connection, _ACCEPTED, **asked, **columns([(each,) for each in times], "recorded_at"))
+        keys |= {(source, name) for source, name in rows}
+    return list(movements_of(connection, keys).values()) if keys else []

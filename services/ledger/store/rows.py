@@ -8,13 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from services.ledger.decide.state import BinKey
-from services.ledger.decide.valuation import Layer, Shortage
+from services.ledger.decide.state import BatchKey, BinKey
+from services.ledger.decide.valuation import Layer, Shortage, Stock
 from shared.db import columns, query
-from shared.quantities import plain
+from shared.quantities import ZERO, plain
 
 KEYS = "unnest(cast(:source AS text[]), cast(:id AS text[]))"
 BINS = "unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]))"
+BIN = "company = :company AND item = :item AND warehouse = :warehouse"
 _NOTHING = "[]"
 
 
@@ -26,6 +27,11 @@ def fetch(connection: Connection, statement: str, **parameters: object) -> Seque
 def bin_columns(bins: Iterable[BinKey]) -> Mapping[str, str]:
     """Bins as the parameters of `BINS`."""
     return columns(list(bins), "company item warehouse")
+
+
+def bin_names(key: BinKey) -> Mapping[str, str]:
+    """A bin as the parameters of `BIN`."""
+    return {"company": key[0], "item": key[1], "warehouse": key[2]}
 
 
 def write_layers(layers: Iterable[Layer]) -> str:
@@ -56,12 +62,33 @@ def read_shortages(text: str) -> deque[Shortage]:
     )
 
 
+def write_batches(batches: Mapping[BatchKey, Stock]) -> str:
+    """Number, quantity, worth and value of each batch of which something stands there, in one list."""
+    held = [(key[3], each) for key, each in sorted(batches.items()) if each.quantity]
+    return json.dumps(
+        [text for name, each in held for text in (name, plain(each.quantity), plain(each.worth), plain(each.value))]
+    )
+
+
+def read_batches(text: str, key: BinKey) -> dict[BatchKey, Stock]:
+    """The batches in a bin that `write_batches` wrote."""
+    texts = iter(() if text == _NOTHING else json.loads(text))
+    return {
+        (*key, name): Stock(Decimal(quantity), Decimal(worth), Decimal(value))
+        for name, quantity, worth, value in zip(texts, texts, texts, texts, strict=True)
+    }
+
+
 def write_booked(booked: Iterable[tuple[str, Decimal]]) -> str | None:
     """Accounts and their amounts in one list; None where there are none."""
     texts = [text for account, amount in booked for text in (account, plain(amount))]
     return json.dumps(texts) if texts else None
 
 
-def booked_amounts(text: str | None) -> list[Decimal]:
-    """The amounts that `write_booked` wrote."""
-    return [Decimal(amount) for amount in json.loads(text)[1::2]] if text else []
+def booked_amounts(text: str | None) -> dict[str, Decimal]:
+    """The accounts and amounts that `write_booked` wrote."""
+    texts = iter(json.loads(text) if text else ())
+    booked: dict[str, Decimal] = {}
+    for account, amount in zip(texts, texts, strict=True):
+        booked[account] = booked.get(account, ZERO) + Decimal(amount)
+    return booked

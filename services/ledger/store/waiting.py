@@ -95,6 +95,10 @@ _STANDING = """
 SELECT count(*), cast(extract(epoch FROM now() - min(recorded_at)) AS float8), (SELECT count(*) FROM ledger.stuck)
 FROM (SELECT source, id FROM ledger.waiting LIMIT 10000) AS waiting JOIN ledger.movement USING (source, id)
 """
+_DIRTY = """
+SELECT count(*), cast(extract(epoch FROM now() - min(since)) AS float8)
+FROM (SELECT since FROM ledger.dirty_bins LIMIT 10000) AS dirty
+"""
 
 _movements = decoder(MovementAllocated)
 
@@ -178,6 +182,13 @@ def loosen(connection: Connection, bins: Collection[BinKey]) -> int:
 
 
 def standing(connection: Connection) -> Mapping[Level, float]:
-    """How many movements wait (10,000 at most), how long ago the first of them was accepted, what is stuck."""
+    """How many movements wait, and bins are dirty (10,000 at most), since when the first of each; what is stuck."""
     ((waiting, longest, stuck),) = fetch(connection, _STANDING)
-    return {Level.WAITING: waiting, Level.LONGEST_WAIT: longest or 0.0, Level.STUCK_BINS: stuck}
+    ((dirty, longest_dirty),) = fetch(connection, _DIRTY)
+    return {
+        Level.WAITING: waiting,
+        Level.LONGEST_WAIT: longest or 0.0,
+        Level.STUCK_BINS: stuck,
+        Level.DIRTY_BINS: dirty,
+        Level.LONGEST_DIRTY: longest_dirty or 0.0,
+    }

@@ -10,7 +10,7 @@ from services.receiving.decide.series import next_numbers, series_of
 from services.receiving.decide.stock import Batch, Item, Serial, Warehouse
 from services.receiving.decide.taking import change_batch_stock, next_tie, status_in
 from shared.purposes import SerialStatus, Tracking
-from shared.quantities import ZERO, share_of, to_quantity
+from shared.quantities import share_of, to_quantity
 
 
 def bring(case: Case, line: Line, target: Warehouse) -> list[Portion]:
@@ -50,6 +50,8 @@ def _is_away(case: Case, line: Line, target: Warehouse, number: str) -> bool:
     """Whether a unit is known, of the batch that a line names, and stands nowhere, nor did before this movement."""
     key = (case.company.company, line.item.item, number)
     serial, before = case.draft.serials.get(key), case.draft.stock.serials.get(key)
+    if case.moved_since(line, number):
+        return False
     if serial is None or before is None:
         case.refuse("unknown_serial", line, item=line.item.item, serial=number, warehouse=target.warehouse)
         return False
@@ -70,11 +72,8 @@ def _part_of_share(portion: Portion) -> Decimal | None:
 
 
 def _fill(case: Case, line: Line, target: Warehouse, quantity: Decimal) -> None:
-    """Add to a bin. What covers a shortage there is used up by that: its value hangs on what was issued before."""
-    key = case.bin_key(line.item, target)
-    if case.bin(key).quantity < ZERO:
-        case.draw(key)
-    case.add(key, quantity)
+    """Add to a bin, if it has room."""
+    case.add(case.bin_key(line.item, target), quantity)
     check_room(case, line, target)
 
 
@@ -95,9 +94,10 @@ def _bring_batch(case: Case, line: Line, target: Warehouse) -> Portion | None:
 
 
 def join_batch(case: Case, line: Line, target: Warehouse, number: str, batch: Batch, quantity: Decimal) -> None:
-    """Bring goods into a batch; one that was nowhere in stock enters anew."""
+    """Bring goods into a batch; one that was nowhere in stock enters anew, one that comes earlier enters then."""
     key = case.batch_key(line.item, number)
-    if not case.draft.batch_totals.get(key):
+    is_first = batch.entered is None or case.effective_at < batch.entered.at
+    if is_first or not case.draft.batch_totals.get(key):
         case.draft.batches[key] = batch._replace(entered=case.entered(line, target))
     change_batch_stock(case, line, target, number, quantity)
 
@@ -186,7 +186,7 @@ def _bring_serials(case: Case, line: Line, target: Warehouse) -> Portion | None:
 
 def _check_free(case: Case, line: Line, number: str) -> None:
     serial = case.draft.serials.get((case.company.company, line.item.item, number))
-    if serial is None:
+    if serial is None or case.moved_since(line, number):
         return
     if serial.warehouse is not None:
         case.refuse("serial_in_stock", line, item=line.item.item, serial=number, warehouse=serial.warehouse)

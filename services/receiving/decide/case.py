@@ -1,6 +1,6 @@
 """One movement while it is judged: what it asks for, the draft of its changes, and every reason against it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ from services.receiving.decide.stock import (
     SerialKey,
     Warehouse,
 )
+from services.receiving.decide.timeline import Outlook, Place
 from shared.contracts.movement import MovementAllocated, MovementRequested, RequestedLine
 from shared.contracts.outcome import Remark
 from shared.errors import Reason
@@ -25,7 +26,10 @@ from shared.quantities import ZERO, plain
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A movement as it came in. `problem` instead of `movement`: its fields are wrong, the text says where."""
+    """A movement as it came in. `problem` instead of `movement`: its fields are wrong, the text says where.
+
+    `number` is the one that its source gave it, where it could be read.
+    """
 
     source: str
     id: str
@@ -34,15 +38,24 @@ class Request:
     problem: str | None = None
     trace: str | None = None
     attempt: int = 1
+    number: int | None = None
+
+
+FACT_LENGTH = 1_000
+"""Characters of a fact: a few bytes can name very many serials, and an answer should not grow by that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a line and a movement may ask for at most, and how long one waits whose source never said."""
+    """What a line and a movement may ask for at most, and how long one waits whose source never said.
+
+    `attributes` is how many characters a line may have of them, counted once for each of its serials.
+    """
 
     lines: int = 5_000
     serials: int = 100_000
     serials_in_all: int = 500_000
+    attributes: int = 16 * 1024 * 1024
     patience: timedelta = timedelta(seconds=60)
 
 
@@ -102,7 +115,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class SerialEvent:
-    """A serial came to a warehouse, left one, or went from one to another; (at, tie) orders a serial's events."""
+    """A serial came to a warehouse, left one, or went from one to another; (at, tie) orders a serial's events.
+
+    `warranty_until` is the warranty that begins as it leaves.
+    """
 
     key: SerialKey
     at: datetime
@@ -111,15 +127,19 @@ class SerialEvent:
     id: str
     left: bool
     came_to: str | None
+    warranty_until: date | None = None
 
 
 @dataclass(slots=True)
 class Case:
     """A movement being judged; `effective_at` and `day` are known before any line is allocated.
 
-    `original` is the accepted movement that it names. `named` are the serials and batches, by item, that its lines
-    name: no series makes these. `also` are bins in which it takes a stamp even if nothing changes there: those of what
-    it names, and those it counted. `remarks` are what its source should know.
+    `dated_at` is when it counts in the books, where that is another time. Of one that is back-dated, `past` tells what
+    was there at its moment, and the draft is one of the stock as of it; `today` are the bins as they are now. `counted`
+    are the places that it counted, with their lines. `original` is the accepted movement that it names. `named` are the
+    serials and batches, by item, that its lines name: no series makes these. `also` are bins in which it takes a stamp
+    even if nothing changes there: those of what it names, and those it counted. `remarks` are what its source should
+    know.
     """
 
     request: Request
@@ -130,11 +150,16 @@ class Case:
     limits: Limits
     effective_at: datetime
     day: date
+    dated_at: datetime | None = None
+    back_dated: bool = False
+    past: Mapping[Place, Outlook] = field(default_factory=dict)
+    today: Mapping[BinKey, Bin] = field(default_factory=dict)
     original: MovementAllocated | None = None
     reasons: list[Reason] = field(default_factory=list)
     events: list[SerialEvent] = field(default_factory=list)
     named: set[tuple[str, str]] = field(default_factory=set)
     also: set[BinKey] = field(default_factory=set)
+    counted: list[tuple[Place, int]] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
 
     def refuse(self, code: str, line: Line | RequestedLine | int | None, **facts: object) -> None:
@@ -175,11 +200,23 @@ class Case:
 
     def rate_is_known(self, item: Item, warehouse: Warehouse) -> bool:
         """Whether what has no rate of its own finds one in a bin: the last one there, or the item's standard rate."""
-        return self.bin(self.bin_key(item, warehouse)).rated or (item.standard_rate or ZERO) > ZERO
+        return self.is_rated(self.bin(self.bin_key(item, warehouse))) or (item.standard_rate or ZERO) > ZERO
 
-    def draw(self, key: BinKey) -> None:
-        """Note that the movement's value hangs on what stands in a bin."""
-        self.draft.bins[key] = self.bin(key)._replace(last_drawn=self.stamp(key))
+    def is_rated(self, there: Bin) -> bool:
+        """Whether a rate is known in a bin at the movement's moment."""
+        return there.rated_from is not None and there.rated_from <= self.effective_at
+
+    def moved_since(self, line: Line, number: str) -> bool:
+        """Whether a serial has an event behind the movement's moment; that speaks against it, and is noted."""
+        serial = self.draft.stock.serials.get((self.company.company, line.item.item, number))
+        if serial is None or serial.last_at is None or serial.last_at <= self.effective_at:
+            return False
+        self.refuse("serial_moved_since", line, item=line.item.item, serial=number, at=serial.last_at)
+        return True
+
+    def outlook(self, line: Line, warehouse: Warehouse, batch: str | None = None) -> Outlook | None:
+        """What stood in a place at the movement's moment and from then on; None where nothing came behind it."""
+        return self.past.get((*self.bin_key(line.item, warehouse), batch or ""))
 
 
 def _number(line: Line | RequestedLine) -> int | None:
@@ -191,4 +228,5 @@ def _shown(value: object) -> str:
         return plain(value)
     if isinstance(value, date | datetime):
         return value.isoformat()
-    return str(value)
+    text = str(value)
+    return text if len(text) <= FACT_LENGTH else f"{text[: FACT_LENGTH - 2]} …"

@@ -13,7 +13,7 @@ from services.receiving.decide.lines import QUANTITY_LIMIT, check_room, check_se
 from services.receiving.decide.money import check_size
 from services.receiving.decide.rates import stated_amount, stated_rate, take_known_rate
 from services.receiving.decide.stock import Batch, BatchStock, BinKey, Serial, Warehouse
-from services.receiving.decide.taking import change_batch_stock, serial_leaves
+from services.receiving.decide.taking import change_batch_stock, lack, may_be_short, note_short, serial_leaves
 from shared.purposes import SerialStatus, Tracking
 from shared.quantities import ZERO, amount_of
 
@@ -50,11 +50,15 @@ def _where(line: Line, target: Warehouse) -> dict[str, str]:
 
 
 def _note_count(case: Case, line: Line, target: Warehouse) -> None:
-    """The count takes a stamp in its bin, with a difference or without; nothing passes it from then on."""
+    """The count takes a stamp in its bin, with a difference or without; nothing passes it only for being late."""
     key = case.bin_key(line.item, target)
     case.also.add(key)
-    case.draft.bins[key] = case.bin(key)._replace(counted_at=case.effective_at, last_at=case.effective_at)
-    case.draw(key)
+    there = case.bin(key)
+    case.draft.bins[key] = there._replace(
+        counted_at=max(there.counted_at, case.effective_at), last_at=max(there.last_at, case.effective_at)
+    )
+    batch = line.batch if line.item.tracking is Tracking.BATCH else None
+    case.counted.append(((*key, batch or ""), line.number))
 
 
 # --- quantities -------------------------------------------------------------------------------------------------------
@@ -65,6 +69,7 @@ def _count_quantity(case: Case, line: Line, target: Warehouse) -> Plan:
     there = case.bin(key).quantity
     amount = _amount(case, line, target, there)
     case.add(key, line.quantity - there)
+    _check_later(case, line, target, line.quantity - there)
     return Plan(valued=[_counted(case, line, target, line.quantity - there, amount)])
 
 
@@ -75,17 +80,30 @@ def _count_batch(case: Case, line: Line, target: Warehouse) -> Plan:
     bin_key = case.bin_key(line.item, target)
     key = (*bin_key, line.batch)
     there = (case.draft.batch_stock.get(key) or BatchStock()).quantity
+    if there <= ZERO < line.quantity and batch.entered is not None and batch.entered.at > case.effective_at:
+        case.refuse("count_cannot_open", line, item=line.item.item, batch=line.batch, use=OPENING)
     amount = _amount(case, line, target, there)
     difference = line.quantity - there
     if difference > ZERO:
         join_batch(case, line, target, line.batch, batch, difference)
     else:
         change_batch_stock(case, line, target, line.batch, difference)
-    stock = case.draft.batch_stock.get(key) or BatchStock()
-    case.draft.batch_stock[key] = stock._replace(last_drawn=case.stamp(bin_key))
     case.add(bin_key, difference)
+    _check_later(case, line, target, difference)
     check_room(case, line, target)
     return Plan(valued=[_counted(case, line, target, difference, amount)])
+
+
+def _check_later(case: Case, line: Line, target: Warehouse, difference: Decimal) -> None:
+    """What was not there when it was counted cannot have left since; unless more may leave than is there."""
+    outlook = case.outlook(line, target, line.batch)
+    if outlook is None or difference >= ZERO or outlook.least + difference >= ZERO:
+        return
+    if line.item.tracking is not Tracking.NONE or not may_be_short(case, line):
+        lack(case, line, target, outlook.least, batch=line.batch, wanted=-difference)
+        return
+    beyond = min(-difference, -outlook.least - difference)
+    note_short(case, line, target, -difference, beyond)
 
 
 def _batch(case: Case, line: Line) -> Batch | None:
@@ -171,6 +189,8 @@ def _lost(case: Case, line: Line, number: str) -> Serial | None:
     key = (case.company.company, line.item.item, number)
     serial = case.draft.serials.get(key)
     facts = {"item": line.item.item, "serial": number}
+    if case.moved_since(line, number):
+        return None
     if serial is None:
         case.refuse("count_cannot_open", line, **facts, use=OPENING)
         return None

@@ -60,10 +60,19 @@ def stamp_bins(case: Case, legs: Sequence[Leg], recorded_at: datetime) -> list[B
             last_stamp=stamp,
             last_at=max(before.last_at, case.effective_at) if key in moved else before.last_at,
             last_recorded_at=recorded_at,
-            rated=before.rated or (key in rated and before.quantity > ZERO),
+            rated_from=_rated_from(case, key, before) if key in rated else before.rated_from,
         )
         stamps.append(BinStamp(item=key[1], warehouse=key[2], stamp=stamp))
     return stamps
+
+
+def _rated_from(case: Case, key: BinKey, there: Bin) -> datetime | None:
+    """Since when a rate is known in a bin to which something of worth came; it stands there from this moment on."""
+    outlook = case.past.get((*key, ""))
+    kept_back = outlook.standing - (case.draft.stock.bins.get(key) or Bin()).quantity if outlook is not None else ZERO
+    if there.quantity + kept_back <= ZERO:
+        return there.rated_from
+    return min(there.rated_from or case.effective_at, case.effective_at)
 
 
 def _rated(case: Case, legs: Sequence[Leg]) -> set[BinKey]:
@@ -86,7 +95,7 @@ def _rated(case: Case, legs: Sequence[Leg]) -> set[BinKey]:
 
 
 def _was_rated(case: Case, key: BinKey) -> bool:
-    return (case.draft.stock.bins.get(key) or Bin()).rated
+    return case.is_rated(case.draft.stock.bins.get(key) or Bin())
 
 
 def _key(case: Case, leg: Leg) -> BinKey:

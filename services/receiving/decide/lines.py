@@ -7,7 +7,7 @@ from enum import Enum
 
 from services.receiving.decide.case import Case, Line, Portion
 from services.receiving.decide.series import TooMany, count_serials, read_serials
-from services.receiving.decide.stock import Item, Warehouse
+from services.receiving.decide.stock import Bin, Item, Warehouse
 from shared.contracts.movement import RequestedLine
 from shared.purposes import Flow, Tracking
 from shared.quantities import ZERO, fits, product, to_quantity
@@ -199,6 +199,7 @@ def _quantity(
     if quantity >= QUANTITY_LIMIT:
         case.refuse("quantity_too_large", number, item=item.item, quantity=quantity, limit=QUANTITY_LIMIT)
     _check_whole(case, number, item, quantity, serials)
+    _check_attributes(case, number, item, requested, quantity)
     return entered, quantity
 
 
@@ -247,9 +248,22 @@ def _check_whole(case: Case, number: int, item: Item, quantity: Decimal, serials
         case.refuse("too_many_serials", number, serials=quantity, limit=case.limits.serials)
 
 
+def _check_attributes(case: Case, number: int, item: Item, requested: RequestedLine, quantity: Decimal) -> None:
+    """They are kept with each serial."""
+    size = sum(len(name) + len(value) for name, value in requested.attributes.items())
+    if item.tracking is Tracking.SERIAL and size * quantity > case.limits.attributes:
+        facts = {"size": size, "serials": quantity, "limit": case.limits.attributes}
+        case.refuse("attributes_too_large", number, item=item.item, **facts)
+
+
 def check_room(case: Case, line: Line, warehouse: Warehouse) -> None:
     """A bin may not hold more, nor lack more, than a message could tell."""
-    if abs(case.bin(case.bin_key(line.item, warehouse)).quantity) >= QUANTITY_LIMIT:
+    key = case.bin_key(line.item, warehouse)
+    there = case.bin(key).quantity
+    today = there
+    if key in case.today:
+        today += case.today[key].quantity - (case.draft.stock.bins.get(key) or Bin()).quantity
+    if max(abs(there), abs(today)) >= QUANTITY_LIMIT:
         case.refuse("quantity_too_large", line, item=line.item.item, quantity=line.quantity, limit=QUANTITY_LIMIT)
 
 

@@ -72,6 +72,8 @@ def _company(definition: masters.CompanyDefined, known: Known) -> list[Reason]:
     moved = any(company == definition.company for company, _ in known.items_moved)
     if before is not None and moved and before.currency != definition.currency:
         reasons.append(_reason("currency_fixed", currency=definition.currency, fixed=before.currency))
+    if before is not None and moved and before.perpetual != definition.perpetual:
+        reasons.append(_reason("perpetual_fixed", company=definition.company, fixed=str(before.perpetual).lower()))
     return reasons
 
 

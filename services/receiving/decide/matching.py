@@ -165,6 +165,7 @@ def _can_be_chosen(case: Case, line: Line, entry: str, leg: Leg, number: str) ->
         return False
     serial = _serial(case, line, number)
     moved = (case.company.company, line.item.item, number) in case.draft.serials.own
+    moved |= serial.last_at is not None and serial.last_at > case.effective_at
     if case.purpose.flow is Flow.SEND_BACK:
         source = line.source.warehouse if line.source is not None else leg.warehouse
         return serial.warehouse == source and serial.reserved_for is None and not moved

@@ -2,7 +2,8 @@
 
 Tills report seconds or minutes out of order; that is not back-dating. A movement older than the last event of what it
 touches, by no more than the company's lateness and on the same business day, takes effect at that last event. It never
-passes a count, which says what was there at its own moment; nor does a count itself take effect later.
+passes a count, which says what was there at its own moment; nor does a count itself take effect later. Whatever is
+older than that is back-dated: it takes effect before what came behind it.
 """
 
 from dataclasses import dataclass
@@ -16,11 +17,17 @@ from shared.errors import Reason
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The effective time, its day in the company's time zone, and what speaks against it."""
+    """The effective time, its day in the company's time zone, and what speaks against it.
+
+    `dated_at` is when it counts in the books, where that is another time; its day is the day then. `back_dated`:
+    something that it touches has later events.
+    """
 
     effective_at: datetime
     day: date
     reasons: tuple[Reason, ...] = ()
+    dated_at: datetime | None = None
+    back_dated: bool = False
 
 
 def moment(
@@ -40,7 +47,7 @@ def moment(
     is_late = last_at - posting_at <= company.lateness and (fixed_from == NEVER or posting_at >= fixed_from)
     if is_late and business_day(last_at, company) == day:
         return Moment(last_at, day)
-    return Moment(posting_at, day, (_reason("back_dating_unsupported", posting_at=posting_at, last_at=last_at),))
+    return Moment(posting_at, day, back_dated=True)
 
 
 def business_day(at: datetime, company: Company) -> date:

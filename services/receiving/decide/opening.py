@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from services.receiving.decide.case import Case, Limits, Request
-from services.receiving.decide.moment import Moment, business_day, day_begins, moment
+from services.receiving.decide.moment import Moment, day_begins, moment
 from services.receiving.decide.originals import bins_of, find_original, original_of
 from services.receiving.decide.series import TooMany, count_serials, read_serials
-from services.receiving.decide.stock import NEVER, Bin, Company, Draft, Stock
-from shared.contracts.movement import MovementAllocated, MovementRequested
+from services.receiving.decide.stock import NEVER, Bin, BinKey, Company, Draft, Stock
+from shared.contracts.movement import MovementAllocated, MovementRequested, RequestedLine
 from shared.errors import Reason
 from shared.purposes import Flow, Purpose
 
@@ -59,7 +59,9 @@ def open_case(
         limits,
         at.effective_at,
         at.day,
-        original,
+        at.dated_at,
+        at.back_dated,
+        original=original,
         reasons=[*reasons, *at.reasons],
     )
     if original is not None:
@@ -81,40 +83,45 @@ def _moment(
     last_at = max((each.last_at for each in bins), default=NEVER)
     last_at = max(last_at, _last_of_serials(movement, company, stock, limits))
     counted_at = max((each.counted_at for each in bins), default=NEVER)
-    if original is not None and movement.posting_at < original.effective_at:
-        if original.effective_at - movement.posting_at > company.lateness:
-            facts = {"posting_at": movement.posting_at.isoformat(), "original_at": original.effective_at.isoformat()}
-            reason = Reason("before_its_original", None, facts)
-            return Moment(movement.posting_at, business_day(movement.posting_at, company), (reason,))
+    if original is not None:
         last_at = max(last_at, original.effective_at)
     fixed_from = last_at if purpose.flow is Flow.COUNT else counted_at
-    return moment(movement.posting_at, last_at, company, now, fixed_from=fixed_from)
+    at = moment(movement.posting_at, last_at, company, now, fixed_from=fixed_from)
+    if original is None or at.effective_at >= original.effective_at:
+        return at
+    if at.reasons and original.effective_at - movement.posting_at <= company.lateness:
+        return at
+    facts = {"posting_at": movement.posting_at.isoformat(), "original_at": original.effective_at.isoformat()}
+    return Moment(at.effective_at, at.day, (*at.reasons, Reason("before_its_original", None, facts)))
 
 
 def _moment_of_landing(
     movement: MovementRequested, original: MovementAllocated | None, company: Company, now: datetime
 ) -> Moment:
-    """A landed cost takes effect when its receipt did; where that day is closed, on the first open day."""
+    """A landed cost takes effect when its receipt did; where that day is closed, it is dated on the first open day."""
     at = moment(movement.posting_at, NEVER, company, now)
     if original is None or at.reasons:
         return at
     if company.open_from is not None and original.posting_date < company.open_from:
-        return Moment(max(day_begins(company.open_from, company), original.effective_at), company.open_from)
+        dated_at = day_begins(company.open_from, company)
+        return Moment(original.effective_at, company.open_from, dated_at=dated_at)
     return Moment(original.effective_at, original.posting_date)
 
 
 def _bins(
     movement: MovementRequested, original: MovementAllocated | None, company: Company, stock: Stock
 ) -> Iterator[Bin]:
-    """The bins that a movement's lines name; where one names no warehouse, those of its item in the original."""
-    for line in movement.lines:
-        codes = [code for code in (line.source, line.target) if code is not None]
-        if not codes and original is not None:
-            codes = [each.warehouse for each in original.stamps if each.item == line.item]
-        for code in codes:
-            found = stock.bins.get((company.company, line.item or "", code))
-            if found is not None:
-                yield found
+    """The bins that a movement's lines are about, as far as they exist."""
+    keys = (key for line in movement.lines for key in bins_asked(line, original, company))
+    return (found for key in keys if (found := stock.bins.get(key)) is not None)
+
+
+def bins_asked(line: RequestedLine, original: MovementAllocated | None, company: Company) -> list[BinKey]:
+    """The bins that a line names; where it names no warehouse, those of its item in the original."""
+    codes = [code for code in (line.source, line.target) if code is not None]
+    if not codes and original is not None:
+        codes = [each.warehouse for each in original.stamps if each.item == line.item]
+    return [(company.company, line.item or "", code) for code in codes]
 
 
 def _last_of_serials(movement: MovementRequested, company: Company, stock: Stock, limits: Limits) -> datetime:

@@ -16,6 +16,12 @@ def original_of(source: str, movement: MovementRequested) -> MovementKey | None:
     return (movement.against.source or source, movement.against.id)
 
 
+def refusal_of_original(source: str, identifier: str, stock: Stock) -> Reason | None:
+    """Why a movement is refused that was cancelled before it came."""
+    by = stock.tombstones.get((source, identifier))
+    return None if by is None else Reason("cancelled_before_acceptance", None, {"source": by[0], "id": by[1]})
+
+
 def find_original(
     source: str, movement: MovementRequested, purpose: Purpose, company: Company, stock: Stock
 ) -> tuple[MovementAllocated | None, Reason | None]:
@@ -39,6 +45,8 @@ def _why_not(
         return Reason("original_rejected" if key in stock.originals else "unknown_original", None, facts)
     if original.company != company.company:
         return Reason("original_elsewhere", None, {**facts, "company": original.company})
+    if key in stock.cancelled:
+        return Reason("original_cancelled", None, facts)
     if original.purpose not in purpose.against:
         allowed = ", ".join(purpose.against)
         return Reason("wrong_original", None, {**facts, "purpose": original.purpose, "allowed": allowed})
@@ -51,8 +59,9 @@ def entry_id(movement: MovementAllocated, place: int) -> str:
 
 
 def legs_with_entries(movement: MovementAllocated) -> Iterator[tuple[str, Leg]]:
-    """The legs of a movement, each with the id of its ledger entry."""
-    return ((entry_id(movement, place), leg) for place, leg in enumerate(movement.legs))
+    """The legs of a movement, each with the id of its ledger entry; not those by which later counts found otherwise."""
+    own = ((place, leg) for place, leg in enumerate(movement.legs) if leg.corrects is None)
+    return ((entry_id(movement, place), leg) for place, leg in own)
 
 
 def bins_of(movement: MovementAllocated) -> set[BinKey]:

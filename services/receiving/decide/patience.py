@@ -39,11 +39,17 @@ def wait_for(
         if not lacked:
             return None
         lacks += lacked
+    due_at = next_try(since, patience, now)
+    return None if due_at is None else Wait(tuple(sorted(set(lacks))), due_at, since + patience)
+
+
+def next_try(since: datetime, patience: timedelta, now: datetime) -> datetime | None:
+    """When what came `since` is looked at again; None where its source's patience has ended."""
     deadline = since + patience
     if deadline <= now:
         return None
     interval = min(max(now - since, SHORTEST_INTERVAL), LONGEST_INTERVAL)
-    return Wait(tuple(sorted(set(lacks))), min(now + interval, deadline), deadline)
+    return min(now + interval, deadline)
 
 
 def company_key(company: str) -> str:

@@ -54,6 +54,7 @@ def pickable_serials(case: Case, line: Line, warehouse: Warehouse) -> Iterator[s
             serial = case.draft.stock.serials[serial_key]
             batch = _batch_of(case, line, serial)
             sound = serial.reserved_for is None and (batch is None or why_not(batch, case.day) is None)
+            sound = sound and (serial.last_at is None or serial.last_at <= case.effective_at)
             if sound and line.batch in (None, serial.batch):
                 yield number
 

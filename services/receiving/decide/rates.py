@@ -43,7 +43,6 @@ def take_known_rate(case: Case, line: Line, warehouse: Warehouse) -> None:
     if not case.rate_is_known(item, warehouse):
         case.refuse("rate_missing", line, item=item.item)
     check_size(case, line.number, amount_of(line.quantity, item.standard_rate or ZERO, case.company.digits))
-    case.draw(case.bin_key(item, warehouse))
 
 
 def _own_rate(case: Case, line: Line) -> Decimal | None:

@@ -6,7 +6,7 @@ Without a counter, five digits are put behind. The counter belongs to the text i
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,6 +14,7 @@ DEFAULT_COUNTER = "#####"
 RANGE_LENGTH = 300
 """The longest text that is looked at as a range; no two numbers are longer together."""
 
+_ENTRY = re.compile(r"[^\n,]+")
 _RANGE = re.compile(r"(?P<text>.*?)(?P<first>[0-9]{1,12})\s*-\s*(?P=text)(?P<last>[0-9]{1,12})")
 _DATES: Mapping[str, Callable[[date], str]] = {
     "YYYY": lambda day: f"{day.year:04d}",
@@ -92,13 +93,11 @@ def read_serials(given: Sequence[str] | str, limit: int) -> list[str] | TooMany:
         numbers = [number.strip() for number in given]
         return [number for number in numbers if number] if len(numbers) <= limit else TooMany(len(numbers))
     found: list[str] = []
-    for entry in re.split(r"[\n,]", given):
-        text = entry.strip()
-        if text:
-            series, counts = _range(text) or (None, range(1))
-            if len(found) + len(counts) > limit:
-                return TooMany(len(found) + len(counts))
-            found.extend([text] if series is None else map(series.number, counts))
+    for text in _entries(given):
+        series, counts = _range(text) or (None, range(1))
+        if len(found) + len(counts) > limit:
+            return TooMany(len(found) + len(counts))
+        found.extend([text] if series is None else map(series.number, counts))
     return found
 
 
@@ -106,13 +105,18 @@ def count_serials(given: Sequence[str] | str) -> int:
     """How many serials a list or a text names, without writing out its ranges."""
     if not isinstance(given, str):
         return len(given)
-    entries = (entry.strip() for entry in re.split(r"[\n,]", given))
-    return sum(len(found[1]) if (found := _range(text)) else 1 for text in entries if text)
+    return sum(len(found[1]) if (found := _range(text)) else 1 for text in _entries(given))
+
+
+def _entries(given: str) -> Iterator[str]:
+    """The entries of a text, one at a time: a text of millions is not taken apart beyond what is allowed."""
+    entries = (found[0].strip() for found in _ENTRY.finditer(given))
+    return (text for text in entries if text)
 
 
 def _range(text: str) -> tuple[Series, range] | None:
     """An entry as a range: both ends have the same text and as many digits, and the last is not before the first."""
-    match = _RANGE.fullmatch(text) if len(text) <= RANGE_LENGTH else None
+    match = _RANGE.fullmatch(text) if "-" in text and len(text) <= RANGE_LENGTH else None
     if match is None or len(match["first"]) != len(match["last"]) or match["last"] < match["first"]:
         return None
     return Series(match["text"], len(match["first"])), range(int(match["first"]), int(match["last"]) + 1)

@@ -83,9 +83,8 @@ class Warehouse:
 class Bin(NamedTuple):
     """One item in one warehouse; of a serialized item the quantity is the count of its serials.
 
-    `short`: more was issued than was there, which the item allows or a source told as a fact. `last_drawn` is the stamp
-    of the last movement whose value hangs on what stood there: what took untracked goods, counted or wrote down any, or
-    brought some at the last rate known. `counted_at` is the time of the last count.
+    `short`: more was issued than was there, which the item allows or a source told as a fact. `last_at` is the latest
+    event there, `counted_at` the time of the last count. A rate is known from `rated_from` on; None, if there is none.
     """
 
     quantity: Decimal = ZERO
@@ -93,9 +92,8 @@ class Bin(NamedTuple):
     last_stamp: int = 0
     last_at: datetime = NEVER
     last_recorded_at: datetime = NEVER
-    rated: bool = False
+    rated_from: datetime | None = None
     short: bool = False
-    last_drawn: int = 0
     counted_at: datetime = NEVER
 
 
@@ -121,11 +119,10 @@ class Batch(NamedTuple):
 
 
 class BatchStock(NamedTuple):
-    """So much of a batch in one warehouse; `last_drawn` is the stamp of the last movement that took of it there."""
+    """So much of a batch in one warehouse."""
 
     quantity: Decimal = ZERO
     reserved: Decimal = ZERO
-    last_drawn: int = 0
 
 
 class Serial(NamedTuple):
@@ -185,10 +182,11 @@ class Stock:
     """Everything that a set of movements may need, locked; and which of it has changed.
 
     `batch_totals` holds the quantity of a batch in all warehouses, for batches that something comes into.
-    `known_serials` and `known_batches` existed when it was locked: whoever makes another of that name meanwhile is
-    met in its key. `originals` are the decided movements that others name, None for a rejected one; `returned` tells of
-    their ledger entries what was returned. `tombstones` are movements that were cancelled before they came, and by
-    which. `telling` are the sources that tell facts.
+    `known_serials` and `known_batches` are in the database, under these locks: whoever makes another of that name
+    meanwhile is met in its key. `originals` are the decided movements that others name, None for a rejected one;
+    `returned` tells of their ledger entries what was returned. `tombstones` are movements that were cancelled before
+    they came, and by which. Of the originals, `cancelled` says which were since, and by which, and `naming` which
+    others name them. `telling` are the sources that tell facts.
     """
 
     companies: dict[str, Company] = field(default_factory=dict)
@@ -207,8 +205,10 @@ class Stock:
     returned: dict[str, Returned] = field(default_factory=dict)
     telling: frozenset[str] = frozenset()
     tombstones: dict[MovementKey, MovementKey] = field(default_factory=dict)
-    known_serials: frozenset[SerialKey] = frozenset()
-    known_batches: frozenset[BatchKey] = frozenset()
+    cancelled: dict[MovementKey, MovementKey] = field(default_factory=dict)
+    naming: dict[MovementKey, set[MovementKey]] = field(default_factory=dict)
+    known_serials: set[SerialKey] = field(default_factory=set)
+    known_batches: set[BatchKey] = field(default_factory=set)
     changed: "Changes" = field(default_factory=lambda: Changes())  # noqa: PLW0108 - defined below
 
     def companies_of(self, warehouse: str) -> list[str]:
@@ -217,14 +217,20 @@ class Stock:
 
     def index(self) -> "Stock":
         """Note which serials and batches exist and stand in which bin; call it once everything is loaded."""
-        self.known_serials = frozenset(self.serials)
-        self.known_batches = frozenset(self.batches)
+        self.known_serials = set(self.serials)
+        self.known_batches = set(self.batches)
         for (company, item, serial), record in self.serials.items():
             if record.warehouse is not None:
                 self.serials_in[company, item, record.warehouse].add(serial)
         for company, item, warehouse, batch in self.batch_stock:
             self.batches_in[company, item, warehouse].add(batch)
         return self
+
+    def settle(self) -> None:
+        """Note that all that changed was written."""
+        self.known_serials |= self.changed.serials
+        self.known_batches |= self.changed.batches
+        self.changed = Changes()
 
     def absorb(self, draft: "Draft") -> None:
         """Take over what an accepted movement changed."""

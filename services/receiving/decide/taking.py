@@ -1,7 +1,7 @@
 """What leaves: a quantity, named batches or serials, or what is picked; and why it may not leave."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import islice
 
@@ -22,31 +22,34 @@ def _take_quantity(case: Case, line: Line, source: Warehouse) -> list[Portion]:
     key = case.bin_key(line.item, source)
     there = case.bin(key)
     available = there.quantity - there.reserved
-    if available < line.quantity and not _may_be_short(case, line):
+    if available < line.quantity and not may_be_short(case, line):
         lack(case, line, source, available)
         return []
     beyond = line.quantity - max(there.quantity, ZERO)
     if beyond > ZERO:
         _go_short(case, line, source, beyond)
     case.add(key, -line.quantity)
-    case.draw(key)
     check_room(case, line, source)
     return [Portion(line, source, line.quantity)]
 
 
-def _may_be_short(case: Case, line: Line) -> bool:
+def may_be_short(case: Case, line: Line) -> bool:
     """Whether more may be issued than is there: what a source tells as a fact has happened."""
     return line.item.allow_negative_stock or case.request.source in case.draft.stock.telling
 
 
 def _go_short(case: Case, line: Line, source: Warehouse, beyond: Decimal) -> None:
-    """Note a shortage. What is not there needs a rate, the last or the standard one; a fact goes without."""
-    key = case.bin_key(line.item, source)
-    there = case.bin(key)
+    """Take what is not there. It needs a rate, the last or the standard one; a fact goes without."""
     if not case.rate_is_known(line.item, source) and case.request.source not in case.draft.stock.telling:
         case.refuse("rate_missing", line, item=line.item.item)
-    case.draft.bins[key] = there._replace(short=True)
-    facts = {"item": line.item.item, "warehouse": source.warehouse, "wanted": line.quantity, "short": beyond}
+    note_short(case, line, source, line.quantity, beyond)
+
+
+def note_short(case: Case, line: Line, warehouse: Warehouse, wanted: Decimal, beyond: Decimal) -> None:
+    """Note that so much of what is wanted is not there."""
+    key = case.bin_key(line.item, warehouse)
+    case.draft.bins[key] = case.bin(key)._replace(short=True)
+    facts = {"item": line.item.item, "warehouse": warehouse.warehouse, "wanted": wanted, "short": beyond}
     case.remark("shortage", line, **facts)
 
 
@@ -90,8 +93,7 @@ def change_batch_stock(case: Case, line: Line, warehouse: Warehouse, number: str
     """Change how much of a batch stands in a warehouse, and in all of them, in the draft."""
     bin_key = case.bin_key(line.item, warehouse)
     before = case.draft.batch_stock.get((*bin_key, number)) or BatchStock()
-    drawn = case.stamp(bin_key) if change < ZERO else before.last_drawn
-    case.draft.batch_stock[*bin_key, number] = before._replace(quantity=before.quantity + change, last_drawn=drawn)
+    case.draft.batch_stock[*bin_key, number] = before._replace(quantity=before.quantity + change)
     batch = case.batch_key(line.item, number)
     case.draft.batch_totals[batch] = (case.draft.batch_totals.get(batch) or ZERO) + change
 
@@ -134,6 +136,8 @@ def standing(case: Case, line: Line, source: Warehouse, number: str) -> Serial |
     key = (case.company.company, line.item.item, number)
     serial = case.draft.serials.get(key)
     facts = {"item": line.item.item, "serial": number, "warehouse": source.warehouse}
+    if case.moved_since(line, number):
+        return None
     if serial is None:
         case.refuse("unknown_serial", line, **facts)
         return None
@@ -173,10 +177,10 @@ def serial_leaves(case: Case, line: Line, number: str) -> None:
         last_at=case.effective_at,
         last_tie=tie,
     )
-    case.draft.serials[key] = _to_customer(case, line, after) if case.purpose.to_customer else after
-    case.events.append(
-        SerialEvent(key, case.effective_at, tie, case.request.source, case.request.id, left=True, came_to=came_to)
-    )
+    warranty_until = _warranty(case, line) if case.purpose.to_customer else None
+    case.draft.serials[key] = _to_customer(case, after, warranty_until) if case.purpose.to_customer else after
+    name = (case.request.source, case.request.id)
+    case.events.append(SerialEvent(key, case.effective_at, tie, *name, True, came_to, warranty_until))
 
 
 def next_tie(case: Case, serial: Serial) -> int:
@@ -189,13 +193,18 @@ def status_in(warehouse: Warehouse | None) -> SerialStatus:
     return SerialStatus.IN_TRANSIT if warehouse is not None and warehouse.kind == "transit" else SerialStatus.ACTIVE
 
 
-def _to_customer(case: Case, line: Line, serial: Serial) -> Serial:
-    """A delivered unit: who holds it, by which document, and its warranty, which starts on that day."""
+def _warranty(case: Case, line: Line) -> date | None:
+    """The last day of a warranty that begins with the movement; None where none begins."""
     days = line.item.warranty_days
+    return case.day + timedelta(days=days) if days is not None else None
+
+
+def _to_customer(case: Case, serial: Serial, warranty_until: date | None) -> Serial:
+    """A delivered unit: who holds it, by which document, and the warranty that begins, if one does."""
     return serial._replace(
         customer=case.movement.customer,
         customer_document=case.movement.document,
-        warranty_until=case.day + timedelta(days=days) if days is not None else serial.warranty_until,
+        warranty_until=warranty_until or serial.warranty_until,
     )
 
 
@@ -217,17 +226,26 @@ def _excused(case: Case, line: Line, code: str) -> bool:
     return case.purpose.takes_held or to_quarantine
 
 
-def lack(case: Case, line: Line, source: Warehouse, available: Decimal, **facts: object) -> None:
-    """Refuse a line because not as much as it wants may leave a warehouse."""
+def lack(
+    case: Case,
+    line: Line,
+    source: Warehouse,
+    available: Decimal,
+    *,
+    batch: str | None = None,
+    wanted: Decimal | None = None,
+) -> None:
+    """Refuse a line because not as much as it wants may leave a warehouse, at its moment or at a later one."""
+    outlook = case.outlook(line, source, batch)
     case.refuse(
         "insufficient_stock",
         line,
         item=line.item.item,
         warehouse=source.warehouse,
-        **facts,
-        wanted=line.quantity,
+        **({"batch": batch} if batch is not None else {}),
+        wanted=line.quantity if wanted is None else wanted,
         available=max(available, ZERO),
-        at=case.effective_at,
+        at=outlook.least_at if outlook is not None else case.effective_at,
     )
 
 

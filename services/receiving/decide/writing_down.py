@@ -28,7 +28,6 @@ def _write_down(case: Case, line: Line, source: Warehouse) -> Portion:
     if rate is None:
         case.refuse("rate_missing", line, item=line.item.item)
     serials = _FINDING[line.item.tracking](case, line, source)
-    case.draw(case.bin_key(line.item, source))
     return Portion(line, source, ZERO, line.batch, serials, rate=rate)
 
 
@@ -62,11 +61,9 @@ def _find_batch(case: Case, line: Line, source: Warehouse) -> Sequence[str]:
     if case.draft.batches.get(case.batch_key(line.item, line.batch)) is None:
         case.refuse("unknown_batch", line, item=line.item.item, batch=line.batch)
         return ()
-    bin_key = case.bin_key(line.item, source)
-    stock = case.draft.batch_stock.get((*bin_key, line.batch)) or BatchStock()
+    stock = case.draft.batch_stock.get((*case.bin_key(line.item, source), line.batch)) or BatchStock()
     if stock.quantity <= ZERO:
         _refuse_nothing(case, line, source)
-    case.draft.batch_stock[*bin_key, line.batch] = stock._replace(last_drawn=case.stamp(bin_key))
     return ()
 
 

@@ -1,21 +1,22 @@
-"""Receiving's handlers: definitions and requested movements, a set at a time.
+"""Receiving's handlers: definitions, requested movements and manifests, a set at a time.
 
 Each reads what it needs, calls one pure function, writes what that returned, and answers every source. What was refused
 only for what may still be on its way waits, and is released when it comes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import Connection
 
 from services.receiving.decide.case import Limits
 from services.receiving.handlers.definitions import define, read_definition
 from services.receiving.handlers.gate import NAME, Clock, Gate, Settled, utc_now
+from services.receiving.handlers.manifests import answer_due, answer_manifests, read_manifest
 from services.receiving.handlers.movements import allocate_movements, read_movements
 from services.receiving.handlers.releasing import look_around, release
 from shared import outbox, parked
 from shared.contracts.movement import MESSAGE_LIMIT
-from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED
+from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED, SOURCE_MANIFEST
 from shared.service import Handled, Handler, Input, Service
 
 __all__ = ["service", "utc_now"]
@@ -23,14 +24,27 @@ __all__ = ["service", "utc_now"]
 _Settling = Callable[[Sequence[Input], Connection, Gate], Settled]
 
 
-def service(clock: Clock = utc_now, limits: Limits = Limits()) -> Service:  # noqa: B008 - an immutable value
-    """The receiving service; `clock` gives the time of acceptance."""
-    gate = Gate(clock, limits)
+def service(
+    clock: Clock = utc_now,
+    limits: Limits = Limits(),  # noqa: B008 - an immutable value
+    administrators: Collection[str] = (),
+) -> Service:
+    """The receiving service; `clock` gives the time of acceptance, `administrators` alone define sources, if any."""
+    gate = Gate(clock, limits, administrators)
     movements = Handler(read_movements, _then_release(allocate_movements, gate))
     definitions = Handler(read_definition, _then_release(define, gate))
-    handlers = {**dict.fromkeys(MASTERS, definitions), MOVEMENT_REQUESTED: movements}
-    sweeps = (release(gate), outbox.sweep(NAME), look_around(gate), parked.sweep(NAME))
-    return Service(NAME, handlers, sweeps, prefetch=1_000, message_limit=MESSAGE_LIMIT)
+    told = Handler(read_manifest, _then_release(answer_manifests, gate))
+    handlers = {**dict.fromkeys(MASTERS, definitions), MOVEMENT_REQUESTED: movements, SOURCE_MANIFEST: told}
+    sweeps = (release(gate), outbox.sweep(NAME), look_around(gate), parked.sweep(NAME), answer_due(gate))
+    return Service(
+        NAME,
+        handlers,
+        sweeps,
+        prefetch=1_000,
+        message_limit=MESSAGE_LIMIT,
+        asks_who_sent=True,
+        administrators=administrators,
+    )
 
 
 def _then_release(settle: _Settling, gate: Gate) -> Callable[[Sequence[Input], Connection], Handled]:

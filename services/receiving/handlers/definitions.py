@@ -1,6 +1,6 @@
 """Definitions: master data taken over, a set of one kind at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,15 +11,18 @@ from services.receiving.decide import patience
 from services.receiving.decide.bringing import expiry
 from services.receiving.decide.masters import Known, judge, stock_account
 from services.receiving.decide.periods import Asked, changes_told
+from services.receiving.decide.senders import Senders, against_definer, take_over
 from services.receiving.handlers.gate import (
     NAME,
     Gate,
     Settled,
     conflict,
+    known_senders,
     log,
     newcomer,
     tally,
     told_again,
+    turn_away,
     wake,
     who_waits,
 )
@@ -36,6 +39,8 @@ from shared.parked import park
 from shared.service import Input, Key, Output
 
 Outcome = OutcomeAccepted | OutcomeRejected
+
+_NOBODY_BARRED: Mapping[Key, Sequence[Reason]] = {}
 
 _definitions = {kind: decoder(struct) for kind, struct in MASTERS.items()}
 
@@ -57,20 +62,26 @@ def _decoded(kind: str, data: bytes) -> Any:
 def define(inputs: Sequence[Input], connection: Connection, gate: Gate) -> Settled:
     """Take over the definitions of one kind that nothing speaks against; answer each source."""
     now = gate.clock()
+    senders = known_senders(connection, inputs, gate, also=_sources_defined(inputs))
+    inputs, turned_away = turn_away(connection, inputs, senders)
     asked: dict[Key, tuple[Waiter, Any]] = {}
+    users: dict[Key, str | None] = {}
     for each in inputs:
         identifier, value = each.value
-        asked.setdefault((each.source, identifier), (newcomer(each, identifier, _digest(value), now), value))
+        asked.setdefault(_key(each), (newcomer(each, identifier, _digest(value), now), value))
+        users.setdefault(_key(each), each.user)
     answered = inbox.answered_definitions(connection, asked)
     waits = waiting.waiting_digests(connection, asked)
     known_digests = {key: first.digest for key, (first, _) in asked.items()}
     known_digests |= waits | {key: each.digest for key, each in answered.items()}
     conflicts = [conflict(each, _key(each)) for each in inputs if _digest(each.value[1]) != known_digests[_key(each)]]
     park(connection, NAME, conflicts)
-    settled = _judge(connection, [each for key, each in asked.items() if key not in {*answered, *waits}], gate, now)
+    new = {key: each for key, each in asked.items() if key not in {*answered, *waits}}
+    barred = {key: _against_definers(value, users[key], senders) for key, (_, value) in new.items()}
+    settled = _judge(connection, list(new.values()), gate, now, barred=barred)
     told = periods.outputs_of(connection, answered) if _is_of_periods(inputs) else []
     told += [_output(*key, each.outcome, accepted=each.accepted) for key, each in answered.items()]
-    return told_again(settled, told, len(answered), len(conflicts))
+    return told_again(settled, told, len(answered), len(conflicts), turned_away)
 
 
 def try_again(waiters: Sequence[Waiter], connection: Connection, gate: Gate) -> Settled:
@@ -81,18 +92,38 @@ def try_again(waiters: Sequence[Waiter], connection: Connection, gate: Gate) -> 
     return _judge(connection, asked, gate, gate.clock(), waited=True)
 
 
+def _sources_defined(inputs: Sequence[Input]) -> Iterator[str]:
+    return (value.source for _, value in (each.value for each in inputs) if isinstance(value, masters.SourceDefined))
+
+
+def _against_definers(value: Any, user: str | None, senders: Senders) -> list[Reason]:
+    """Why the sender may not define this; one that may is known to those after it."""
+    reasons = against_definer(value, user, senders)
+    if not reasons:
+        take_over(value, senders)
+    return reasons
+
+
 def _judge(
-    connection: Connection, asked: Sequence[tuple[Waiter, Any]], gate: Gate, now: datetime, *, waited: bool = False
+    connection: Connection,
+    asked: Sequence[tuple[Waiter, Any]],
+    gate: Gate,
+    now: datetime,
+    *,
+    barred: Mapping[Key, Sequence[Reason]] = _NOBODY_BARRED,
+    waited: bool = False,
 ) -> Settled:
     if not asked:
         return Settled()
     known = load_known(connection, [value for _, value in asked if not isinstance(value, Malformed)])
     known.now = gate.clock()  # after its locks, so that nothing was accepted later and committed before
-    outcomes = {each.key: _outcome(each, value, _against(value, known), now) for each, value in asked}
+    outcomes = {
+        each.key: _outcome(each, value, barred.get(each.key) or _against(value, known), now) for each, value in asked
+    }
     refused = [(each, o) for each, _ in asked if isinstance(o := outcomes[each.key], OutcomeRejected)]
     waits = who_waits(connection, refused, gate, now, waited=waited)
     accepted = [value for each, value in asked if isinstance(outcomes[each.key], OutcomeAccepted)]
-    save_definitions(connection, [_completed(value, known) for value in accepted])
+    save_definitions(connection, [_completed(value, known) for value in accepted], known.now)
     told = _change_books(connection, [each for each in asked if _is_accepted(outcomes[each[0].key])], known)
     rows = [_row(each, outcomes[each.key]) for each, _ in asked if each.key not in waits]
     inbox.save_definitions(connection, rows)
@@ -119,7 +150,7 @@ def _change_books(connection: Connection, accepted: Sequence[tuple[Waiter, Any]]
 
 
 def _is_of_periods(inputs: Sequence[Input]) -> bool:
-    return inputs[0].kind in (PERIOD_CLOSED, PERIOD_REOPENED)
+    return bool(inputs) and inputs[0].kind in (PERIOD_CLOSED, PERIOD_REOPENED)
 
 
 def _is_accepted(outcome: Outcome) -> bool:

@@ -9,11 +9,14 @@ from sqlalchemy import Connection
 
 from services.receiving.decide.case import Limits
 from services.receiving.decide.patience import Wait, wait_for
+from services.receiving.decide.senders import Senders, speaks_for
 from services.receiving.store import waiting
+from services.receiving.store.senders import load_users
 from services.receiving.store.waiting import Waiter
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
 from shared.logs import logger
-from shared.parked import Parked
+from shared.parked import Parked, park
+from shared.reading import sent_by
 from shared.service import Input, Key, Output, Result
 
 NAME = "receiving"
@@ -29,10 +32,11 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What requests are judged by besides the stock."""
+    """What requests are judged by besides the stock. `administrators` are the accounts that define sources."""
 
     clock: Clock = utc_now
     limits: Limits = Limits()  # noqa: RUF009 - an immutable value
+    administrators: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,32 @@ class Settled:
     outputs: Sequence[Output] = ()
     woke: int = 0
     counts: Counter[tuple[Result, str]] = field(default_factory=Counter)
+
+
+def known_senders(connection: Connection, inputs: Sequence[Input], gate: Gate, also: Iterable[str] = ()) -> Senders:
+    """Who may speak for the sources of a set, and for these."""
+    return Senders(load_users(connection, {*also, *(each.source for each in inputs)}), gate.administrators)
+
+
+def turn_away(connection: Connection, inputs: Sequence[Input], senders: Senders) -> tuple[Sequence[Input], int]:
+    """What its own source has sent; and how many were not, and are parked.
+
+    They are not answered: the source that they name has not asked, and what it will ask by these ids is its own.
+    """
+    if not senders.users:
+        return inputs, 0
+    own: list[Input] = []
+    foreign: list[Input] = []
+    for each in inputs:
+        (own if speaks_for(each.user, each.source, senders) else foreign).append(each)
+    park(connection, NAME, [_not_yours(each, senders.users[each.source]) for each in foreign])
+    return own, len(foreign)
+
+
+def _not_yours(each: Input, wanted: str) -> Parked:
+    log.warning("not_your_source", source=each.source, id=each.id, user=each.user, trace=each.trace)
+    error = f"{each.source} is spoken for by the user {wanted}, not by {each.user or 'one that is not known'}"
+    return Parked("not_your_source", error, each.raw, each.kind, each.source, each.id, sent_by(each.user))
 
 
 def newcomer(each: Input, identifier: str, content: bytes, now: datetime) -> Waiter:
@@ -97,9 +127,17 @@ def tally(
     return counts
 
 
-def told_again(settled: Settled, outputs: Sequence[Output], movements: int, conflicts: int) -> Settled:
-    """A set, and what is told of those that came before: `outputs` of so many; so many `conflicts` were parked."""
-    counts = Counter({(Result.TOLD_AGAIN, ""): movements, (Result.PARKED, "conflicting_duplicate"): conflicts})
+def told_again(
+    settled: Settled, outputs: Sequence[Output], movements: int, conflicts: int, turned_away: int
+) -> Settled:
+    """A set, and what is told of those that came before: `outputs` of so many; and how many were parked, and why."""
+    counts = Counter(
+        {
+            (Result.TOLD_AGAIN, ""): movements,
+            (Result.PARKED, "conflicting_duplicate"): conflicts,
+            (Result.PARKED, "not_your_source"): turned_away,
+        }
+    )
     return Settled([*settled.outputs, *outputs], settled.woke, settled.counts + counts)
 
 
@@ -107,4 +145,4 @@ def conflict(each: Input, key: Key) -> Parked:
     """An id that comes again with other content is parked, never applied."""
     log.warning("conflicting_duplicate", source=key[0], id=key[1], trace=each.trace)
     error = "this id was used before, with other content"
-    return Parked("conflicting_duplicate", error, each.raw, each.kind, *key)
+    return Parked("conflicting_duplicate", error, each.raw, each.kind, *key, sent_by(each.user))

@@ -9,29 +9,34 @@ import msgspec
 from sqlalchemy import Connection
 
 from services.receiving.decide import patience
-from services.receiving.decide.allocation import Accepted, Rejected, allocate
+from services.receiving.decide.allocation import Accepted, Rejected
 from services.receiving.decide.cancelling import CANCELLATION
 from services.receiving.decide.case import Request
+from services.receiving.decide.manifests import Sums, sums_of
 from services.receiving.decide.originals import original_of
 from services.receiving.handlers.gate import (
     NAME,
     Gate,
     Settled,
     conflict,
+    known_senders,
     log,
     newcomer,
     tally,
     told_again,
+    turn_away,
     wake,
     who_waits,
 )
+from services.receiving.handlers.judging import judge
 from services.receiving.handlers.trials import try_out
 from services.receiving.store import inbox, waiting
 from services.receiving.store.locking import lock_stock
-from services.receiving.store.saving import save_stock
+from services.receiving.store.numbers import Numbered, note_numbers
 from services.receiving.store.waiting import Waiter
 from shared.contracts.codec import Malformed, decoder, digest, read, read_outline, write
 from shared.contracts.envelope import Envelope, raw_movements
+from shared.contracts.manifest import is_number
 from shared.contracts.movement import MOVEMENTS_LIMIT, MovementRequested
 from shared.contracts.registry import MOVEMENT_ALLOCATED, OUTCOME_ACCEPTED, OUTCOME_REJECTED
 from shared.parked import park
@@ -45,6 +50,7 @@ class _Named(msgspec.Struct):
     """The least of a movement: what names it, and whether it is only tried, whatever else is wrong with it."""
 
     id: str
+    number: Any = None
     dry_run: Any = False
 
 
@@ -63,6 +69,8 @@ class _Try:
 def read_movements(envelope: Envelope) -> list[Input]:
     """The movements of an event; one whose fields are wrong but whose id is readable is kept, to be rejected."""
     raw = raw_movements(envelope.data)
+    if not raw:
+        raise Malformed("no movements in the message, so nobody could be answered")
     if len(raw) > MOVEMENTS_LIMIT:
         raise Malformed(f"{len(raw)} movements in one message, {MOVEMENTS_LIMIT} at most")
     return [_input(envelope, bytes(each)) for each in raw]
@@ -81,11 +89,12 @@ def _request(source: str, raw: bytes, trace: str | None, attempt: int = 1) -> Re
     try:
         movement = _in_utc(read(_movements, raw))
     except Malformed as error:
-        identifier = read_outline(_named, raw).id
-        if not 0 < len(identifier) <= _IDENTIFIER_LENGTH or "\0" in identifier:
+        named = read_outline(_named, raw)
+        if not 0 < len(named.id) <= _IDENTIFIER_LENGTH or "\0" in named.id:
             raise
-        return Request(source, identifier, digest(raw), problem=str(error), trace=trace, attempt=attempt)
-    return Request(source, movement.id, digest(movement), movement, trace=trace, attempt=attempt)
+        number = named.number if is_number(named.number) else None
+        return Request(source, named.id, digest(raw), None, str(error), trace, attempt, number)
+    return Request(source, movement.id, digest(movement), movement, None, trace, attempt, movement.number)
 
 
 def _in_utc(movement: MovementRequested) -> MovementRequested:
@@ -101,6 +110,7 @@ def _in_utc(movement: MovementRequested) -> MovementRequested:
 def allocate_movements(inputs: Sequence[Input], connection: Connection, gate: Gate) -> Settled:
     """Take or create the serials and batches that the requested movements need; answer each source."""
     now = gate.clock()
+    inputs, turned_away = turn_away(connection, inputs, known_senders(connection, inputs, gate))
     trials = [each.value for each in inputs if _is_trial(each)]
     inputs = [each for each in inputs if not _is_trial(each)]
     asked: dict[Key, _Try] = {}
@@ -113,7 +123,7 @@ def allocate_movements(inputs: Sequence[Input], connection: Connection, gate: Ga
     new = [each for key, each in asked.items() if key not in answered and key not in waits]
     settled = _decide(connection, new, gate, now, trials=trials)
     told = [output for key, each in answered.items() for output in _outputs(key, each.allocated, each.outcome)]
-    return told_again(settled, told, len(answered), conflicts)
+    return told_again(settled, told, len(answered), conflicts, turned_away)
 
 
 def try_again(waiters: Sequence[Waiter], connection: Connection, gate: Gate) -> Settled:
@@ -167,11 +177,13 @@ def _decide(
         return Settled()
     requests = [each.request for each in tries]
     stock = lock_stock(connection, [*requests, *trials], gate.limits)
-    decided = allocate(requests, stock, now, gate.limits)
-    tried = try_out(trials, stock, now, gate.limits)
+    if not waited:
+        note_numbers(connection, _numbered(requests, now))
+    decided = judge(connection, requests, stock, now, gate.limits)
+    tried = try_out(connection, trials, stock, now, gate.limits)
     accepted = [each for each in decided if isinstance(each, Accepted)]
-    save_stock(connection, stock, accepted)
-    pairs = list(zip(tries, decided, strict=True))
+    by_key = {each.waiter.key: each for each in tries}
+    pairs = [(by_key[judged.request.source, judged.request.id], judged) for judged in decided]
     refused = [(each.waiter, judged.outcome) for each, judged in pairs if isinstance(judged, Rejected)]
     waits = who_waits(connection, refused, gate, now, waited=waited)
     final = [(each, judged) for each, judged in pairs if each.waiter.key not in waits]
@@ -186,6 +198,15 @@ def _decide(
     outputs = [output for row in rows for output in _outputs((row.source, row.id), row.allocated, row.outcome)]
     counts = tally([judged.outcome for _, judged in final], len(waits), woke, waited=waited)
     return Settled([*outputs, *tried.outputs], woke, counts + tried.counts)
+
+
+def _numbered(requests: Iterable[Request], now: datetime) -> Iterator[Numbered]:
+    """The movements that came with a number, whatever becomes of them."""
+    for request in requests:
+        if request.number is not None:
+            asked = request.movement
+            purpose, sums = (asked.purpose, sums_of(asked)) if asked is not None else (None, Sums())
+            yield Numbered(request.source, request.number, request.id, now, purpose, sums)
 
 
 def _tombstones(final: Iterable[Accepted | Rejected]) -> Iterator[tuple[Key, Key]]:

@@ -9,19 +9,21 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+from sqlalchemy import Connection
 
-from services.receiving.decide.allocation import Accepted, Rejected, allocate
+from services.receiving.decide.allocation import Accepted, Rejected
 from services.receiving.decide.case import Limits, Request
 from services.receiving.decide.stock import Stock
 from services.receiving.handlers.gate import Settled, log
+from services.receiving.handlers.judging import try_alone
 from shared.contracts.codec import write
 from shared.contracts.registry import OUTCOME_REJECTED, TRIAL_ALLOCATED
 from shared.service import Output, Result
 
 
-def try_out(trials: Sequence[Request], stock: Stock, now: datetime, limits: Limits) -> Settled:
+def try_out(connection: Connection, trials: Sequence[Request], stock: Stock, now: datetime, limits: Limits) -> Settled:
     """Judge dry runs, each by itself, on the stock that the set with which they came has left."""
-    judged = allocate(trials, stock, now, limits)
+    judged = [try_alone(connection, each, stock, now, limits) for each in trials]
     for each in judged:
         log.debug("tried", source=each.request.source, id=each.request.id, trace=each.request.trace)
     return Settled([_output(each) for each in judged], counts=Counter(map(_result, judged)))

@@ -1,10 +1,11 @@
 """Unposted Sales: sales and returns that wait or were rejected, with the money that went over the counter all the same.
 
 `amount` is what was tendered, else what the lines come to; what comes back counts less. It is empty where nothing says
-how much it was. `why` are the codes of a rejection, or what is lacking.
+how much it was. `why` are the codes of a rejection, or what is lacking. The cancellation of one stands there too, with
+what was given back; not where it had been cancelled before.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,11 +17,12 @@ from sqlalchemy import Row as Found
 
 from services.receiving.decide.series import count_serials
 from shared.contracts.codec import Malformed, decoder, read, read_outline
-from shared.contracts.movement import MovementRequested, RequestedLine
-from shared.db import query
-from shared.purposes import PURPOSES, Flow
+from shared.contracts.movement import AccountAmount, MovementAllocated, MovementRequested, RequestedLine
+from shared.db import columns, query
+from shared.purposes import CANCELLATION, PURPOSES, Flow
 from shared.quantities import ZERO, amount_of, currency_digits
 from shared.report import Column, Filters, Kind, Report, Row
+from shared.service import Key
 
 _UNDONE = """
 SELECT source, id, state, company, purpose, since, request, outcome, lacks FROM receiving.undone
@@ -28,6 +30,10 @@ WHERE purpose IS NULL OR purpose = ANY(:purposes) ORDER BY since, source, id
 """
 _COMPANIES = "SELECT company, currency FROM receiving.companies"
 _WAREHOUSES = "SELECT company, warehouse FROM receiving.warehouses"
+_ACCEPTED = """
+SELECT source, id, allocated FROM receiving.allocated
+WHERE (source, id) IN (SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[])))
+"""
 _WITH_MONEY = [each.name for each in PURPOSES.values() if each.has_money]
 
 
@@ -47,6 +53,7 @@ class _Refused(msgspec.Struct):
 
 
 _movements = decoder(MovementRequested)
+_allocated = decoder(MovementAllocated)
 _tickets = decoder(_Ticket)
 _refusals = decoder(_Refused)
 
@@ -61,10 +68,15 @@ class _Books:
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
     books = _books(connection)
-    for row in query(connection, _UNDONE, purposes=_WITH_MONEY):
-        for ticket in _ticket(row, books):
-            if filters.company in (None, ticket[0]):
-                yield ticket
+    undone = query(connection, _UNDONE, purposes=[*_WITH_MONEY, CANCELLATION.name])
+    tickets = {(row.source, row.id): ticket for row in undone for ticket in _ticket(row, books)}
+    about = {(row.source, row.id): key for row in undone if (key := _cancels(row)) is not None}
+    accepted = _accepted(connection, books, set(about.values()) - tickets.keys())
+    for row in undone:
+        key = (row.source, row.id)
+        ticket = tickets.get(key) or _given_back(row, {**accepted, **tickets}.get(about.get(key, key)))
+        if ticket is not None and filters.company in (None, ticket[0]):
+            yield ticket
 
 
 def _books(connection: Connection) -> _Books:
@@ -86,6 +98,46 @@ def _ticket(row: Found[Any], books: _Books) -> Iterator[Row]:
         at: datetime | None = movement.posting_at if movement is not None else None
         about = (company, row.source, row.id, _text(asked.document), purpose, at)
         yield (*about, row.state, _why(row), _text(asked.customer), amount, currency, row.since)
+
+
+def _cancels(row: Found[Any]) -> Key | None:
+    """The movement that a cancellation is about; None for any other, and where that does not matter any more."""
+    asked = _asked(row)
+    if not isinstance(asked, MovementRequested) or asked.purpose != CANCELLATION.name or asked.against is None:
+        return None
+    return None if "already_cancelled" in _why(row) else (asked.against.source or row.source, asked.against.id)
+
+
+def _accepted(connection: Connection, books: _Books, keys: Collection[Key]) -> Mapping[Key, Row]:
+    """Those of these movements that were accepted and have money, as if they stood on the report."""
+    if not keys:
+        return {}
+    rows = query(connection, _ACCEPTED, **columns(sorted(keys), "source id"))
+    found: Iterator[MovementAllocated] = (read(_allocated, bytes(row.allocated)) for row in rows)
+    return {(each.source, each.id): _posted(each, books) for each in found if each.money is not None}
+
+
+def _posted(movement: MovementAllocated, books: _Books) -> Row:
+    money = movement.money
+    amount = _of_lines(money.credits) - _of_lines(money.debits) if money is not None else None
+    currency = books.currencies.get(movement.company)
+    about = (movement.company, movement.source, movement.id, movement.document, movement.purpose, movement.posting_at)
+    return (*about, "accepted", "", movement.customer, amount, currency, movement.recorded_at)
+
+
+def _of_lines(side: Sequence[AccountAmount]) -> Decimal:
+    return sum((each.amount for each in side if each.line is not None), ZERO)
+
+
+def _given_back(row: Found[Any], ticket: Row | None) -> Row | None:
+    """A cancellation, with the money of what it is about the other way round; none where that had no money."""
+    asked = _asked(row)
+    if ticket is None or not isinstance(asked, MovementRequested):
+        return None
+    company, document, customer, amount, currency = (ticket[each] for each in (0, 3, 8, 9, 10))
+    about = (company, row.source, row.id, document, asked.purpose, asked.posting_at)
+    given_back = -amount if isinstance(amount, Decimal) else None
+    return (*about, row.state, _why(row), customer, given_back, currency, row.since)
 
 
 def _asked(row: Found[Any]) -> MovementRequested | _Ticket:

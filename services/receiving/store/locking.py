@@ -9,13 +9,20 @@ from collections.abc import Sequence, Set
 
 from sqlalchemy import Connection
 
+from services.receiving.decide.burden import insist_on_bearable
 from services.receiving.decide.case import Limits, Request
 from services.receiving.decide.originals import original_of
 from services.receiving.decide.series import Series
 from services.receiving.decide.stock import Batch, BatchStock, Bin, Entered, Stock
 from services.receiving.store.masters import load_companies, load_items, load_warehouses
 from services.receiving.store.needs import Needs, companies_asked, needs_of
-from services.receiving.store.references import load_beforehand, load_originals, load_returned
+from services.receiving.store.references import (
+    load_beforehand,
+    load_naming,
+    load_originals,
+    load_returned,
+    lock_boundless,
+)
 from services.receiving.store.serials import bins_left, load_serials, serials_numbered
 from shared.contracts.movement import MovementRequested
 from shared.db import columns, query, run
@@ -33,16 +40,26 @@ ORDER BY c, i, w
 ON CONFLICT (company, item, warehouse) DO NOTHING
 """
 _LOCK_BINS = f"""
-SELECT company, item, warehouse, quantity, reserved, last_stamp, last_at, last_recorded_at, rated, short, last_drawn,
+SELECT company, item, warehouse, quantity, reserved, last_stamp, last_at, last_recorded_at, rated_from, short,
        counted_at
 FROM receiving.bin
 WHERE {_BINS} ORDER BY company, item, warehouse FOR NO KEY UPDATE
 """
-# Of named batches also what was there once: when they were last drawn counts on.
 _BATCHES_IN_BINS = f"""
-SELECT company, item, warehouse, batch, quantity, reserved, last_drawn FROM receiving.batch_stock
-WHERE {_BINS} AND (quantity > 0 OR (company, item, batch) IN (SELECT * FROM unnest(
-    cast(:named_company AS text[]), cast(:named_item AS text[]), cast(:named_batch AS text[]))))
+SELECT company, item, warehouse, batch, quantity, reserved FROM receiving.batch_stock
+WHERE {_BINS} AND quantity > 0
+"""
+# Batches that are not there any more, but were so at a time about which something is reported only now.
+_BATCHES_GONE = """
+SELECT company, item, warehouse, batch, quantity, reserved
+FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]), cast(:since AS timestamptz[]))
+    AS late (company, item, warehouse, since)
+JOIN receiving.batch_stock AS stock USING (company, item, warehouse)
+WHERE quantity = 0 AND EXISTS (
+    SELECT FROM receiving.change
+    WHERE (change.company, change.item, change.warehouse, change.batch)
+        = (stock.company, stock.item, stock.warehouse, stock.batch)
+        AND effective_at > since)
 """
 _BATCHES = """
 (company, item, batch) IN
@@ -73,19 +90,24 @@ _TAKEN_BATCHES = "SELECT batch FROM receiving.batch WHERE company = :company AND
 def lock_stock(connection: Connection, requests: Sequence[Request], limits: Limits) -> Stock:
     """Lock and read all that judging these movements may need; what only a dry run lacks is not made for it.
 
-    Contended where what was read before the locks has changed by the time they are held.
+    Contended where what was read before the locks has changed by the time they are held; TooMuchTogether for a set that
+    must be worked on in parts.
     """
     stock = _masters(connection, requests)
+    insist_on_bearable(companies_asked(stock, requests), stock, limits)
     needs = needs_of(stock, requests, limits)
     needs.bins |= bins_left(connection, needs.finding)
+    lock_boundless(connection, stock)
     _lock_bins(connection, stock, needs)
+    _need_past(stock, needs)
     _lock_batches(connection, stock, needs)
     load_serials(connection, stock, needs)
     _lock_batches_of_serials(connection, stock)
     _lock_series(connection, stock, needs)
     found = ((stock.serials.get(key), key[0]) for key in needs.finding)
     exits = {serial.left_by: company for serial, company in found if serial is not None and serial.left_by is not None}
-    load_returned(connection, stock, exits)
+    load_returned(connection, stock, exits | needs.given_back)
+    load_naming(connection, stock)
     load_beforehand(connection, stock, [(each.source, each.id) for each in requests])
     return stock.index()
 
@@ -109,15 +131,16 @@ def _masters(connection: Connection, requests: Sequence[Request]) -> Stock:
         if line.item is not None
     }
     for key, movement in zip(named, movements, strict=True):
-        if key in accepted and _revalues(movement):
+        if key in accepted and _is_about_its_goods(movement):
             items |= {(accepted[key].company, leg.item) for leg in accepted[key].legs}
     stock.items = load_items(connection, items)
     return stock
 
 
-def _revalues(movement: MovementRequested) -> bool:
+def _is_about_its_goods(movement: MovementRequested) -> bool:
+    """Whether a movement is about the goods of the one that it names, and names none itself."""
     purpose = PURPOSES.get(movement.purpose)
-    return purpose is not None and purpose.flow is Flow.LAND
+    return purpose is not None and purpose.flow in (Flow.LAND, Flow.CANCEL)
 
 
 def _lock_bins(connection: Connection, stock: Stock, needs: Needs) -> None:
@@ -133,13 +156,33 @@ def _lock_bins(connection: Connection, stock: Stock, needs: Needs) -> None:
         stock.bins[row.company, row.item, row.warehouse] = Bin(*row[3:])
 
 
+def _need_past(stock: Stock, needs: Needs) -> None:
+    """Where something may take effect before what came already, it is judged by more than what is first today.
+
+    One bin is enough for that: all others of the movement are judged as of the same moment.
+    """
+    spans = [(key, span, stock.bins[key]) for key, span in needs.spans.items() if key in stock.bins]
+    if not any(span.may_be_late(there, stock.companies[key[0]]) for key, span, there in spans):
+        return
+    for key, span, there in spans:
+        if span.earliest >= there.last_at:
+            continue
+        if stock.items[key[:2]].tracking is Tracking.BATCH:
+            needs.late.add((*key, span.earliest))
+        elif key in needs.leaving:
+            needs.standing.add(key)
+
+
 def _lock_batches(connection: Connection, stock: Stock, needs: Needs) -> None:
     if needs.bins_of_batches:
         lists = columns(sorted(needs.bins_of_batches), "company item warehouse")
-        named = columns(sorted(needs.batches), "named_company named_item named_batch")
-        for row in query(connection, _BATCHES_IN_BINS, **lists, **named):
+        found = query(connection, _BATCHES_IN_BINS, **lists)
+        if needs.late:
+            late = columns(sorted(needs.late), "company item warehouse since")
+            found = [*found, *query(connection, _BATCHES_GONE, **late)]
+        for row in found:
             key = (row.company, row.item, row.warehouse, row.batch)
-            stock.batch_stock[key] = BatchStock(row.quantity, row.reserved, row.last_drawn)
+            stock.batch_stock[key] = BatchStock(row.quantity, row.reserved)
             needs.batches.add((row.company, row.item, row.batch))
     if not needs.batches:
         return

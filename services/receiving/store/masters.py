@@ -1,7 +1,7 @@
 """Masters in PostgreSQL: read for judging, and written, a set of one kind at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,7 @@ from services.receiving.decide.stock import Company, Item, Warehouse
 from services.receiving.store.periods import lock_books
 from shared.contracts import masters
 from shared.contracts.codec import write
-from shared.db import columns, query, run
+from shared.db import columns, copy, query, run
 from shared.purposes import AccountKind, BatchState, Method, Pick, Role, Tracking
 from shared.quantities import currency_digits
 
@@ -189,8 +189,9 @@ UPDATE receiving.company SET roles = cast(cast(roles AS jsonb) || cast(:roles AS
 WHERE company = :company
 """
 _SAVE_SOURCE = """
-INSERT INTO receiving.source (source, mode, patience) VALUES (:source, :mode, :patience)
-ON CONFLICT (source) DO UPDATE SET mode = excluded.mode, patience = excluded.patience
+INSERT INTO receiving.source (source, mode, patience, user_name) VALUES (:source, :mode, :patience, :user)
+ON CONFLICT (source) DO UPDATE SET
+    mode = excluded.mode, patience = excluded.patience, user_name = excluded.user_name
 """
 _SAVE_ITEM = """
 INSERT INTO receiving.item (
@@ -244,15 +245,25 @@ ON CONFLICT (company, item, serial) DO UPDATE SET
     end_of_life = coalesce(excluded.end_of_life, serial.end_of_life),
     attributes = cast(cast(serial.attributes AS jsonb) || cast(excluded.attributes AS jsonb) AS json)
 """
+_SAID_COLUMNS = "company, item, serial, recorded_at, batch, supplier, warranty_until"
 _SAVE_STATE = """
 UPDATE receiving.batch SET state = :state WHERE (company, item, batch) = (:company, :item, :batch)
 """
 
 
-def save_definitions(connection: Connection, definitions: Sequence[masters.Master]) -> None:
-    """Write accepted definitions of one kind; of one noun defined twice the last counts."""
+def save_definitions(connection: Connection, definitions: Sequence[masters.Master], at: datetime) -> None:
+    """Write definitions of one kind, accepted at a time; of one noun defined twice the last counts."""
     if definitions:
-        _SAVERS[type(definitions[0])](connection, [_trimmed(each) for each in definitions])
+        trimmed = [_trimmed(each) for each in definitions]
+        _SAVERS[type(definitions[0])](connection, trimmed)
+        _note_said(connection, [each for each in trimmed if isinstance(each, masters.SerialDefined)], at)
+
+
+def _note_said(connection: Connection, definitions: Iterable[masters.SerialDefined], at: datetime) -> None:
+    """Keep what was said of serials: should a movement be cancelled that said otherwise, it holds again."""
+    told = ((each, (each.batch, each.supplier, each.warranty_until)) for each in definitions)
+    said = ((each.company, each.item, each.serial, at, *fields) for each, fields in told if any(fields))
+    copy(connection, "receiving.serial_said", _SAID_COLUMNS, said)
 
 
 def _save_companies(connection: Connection, definitions: Sequence[masters.CompanyDefined]) -> None:

@@ -8,16 +8,26 @@ the same set, its own lines need all that it will take; only which batches it wi
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from services.receiving.decide.case import Limits, Request
 from services.receiving.decide.lines import factor_of
 from services.receiving.decide.moment import business_day
-from services.receiving.decide.opening import company_of
+from services.receiving.decide.opening import bins_asked, company_of
 from services.receiving.decide.originals import bins_of, find_original, original_of
 from services.receiving.decide.series import Series, TooMany, count_serials, read_serials, series_of
-from services.receiving.decide.stock import BatchKey, BinKey, Company, Item, MovementKey, SerialKey, SeriesKey, Stock
+from services.receiving.decide.stock import (
+    BatchKey,
+    Bin,
+    BinKey,
+    Company,
+    Item,
+    MovementKey,
+    SerialKey,
+    SeriesKey,
+    Stock,
+)
 from shared.contracts.movement import Leg, MovementAllocated, MovementRequested, RequestedLine
 from shared.purposes import PURPOSES, Flow, Purpose, Tracking
 from shared.quantities import ZERO, product
@@ -29,7 +39,10 @@ class Needs:
 
     Of the serials that stand in a bin, `standing` wants all, `leaving` the first in pick order. `finding` are serials
     that may come by the way by which they left, which only their own records know. `batches_coming` are those that
-    something comes into; in `items_coming` that may be any batch of the item.
+    something comes into; in `items_coming` that may be any batch of the item. `spans` says from when to when
+    something is reported of each bin; `late` are bins of batches in which something may take effect before what came
+    already, and from when on. `given_back` are ledger entries (with companies) of which something is
+    not returned after all.
     """
 
     bins: set[BinKey] = field(default_factory=set)
@@ -44,6 +57,9 @@ class Needs:
     leaving: dict[BinKey, "Leaving"] = field(default_factory=lambda: defaultdict(lambda: Leaving()))  # noqa: PLW0108
     series: dict[tuple[str, str, Series], int] = field(default_factory=lambda: defaultdict(int))
     new_series: set[SeriesKey] = field(default_factory=set)
+    spans: dict[BinKey, "Span"] = field(default_factory=dict)
+    late: set[tuple[str, str, str, datetime]] = field(default_factory=set)
+    given_back: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -67,6 +83,24 @@ class Leaving:
         return None if self.of_batch or len(self.days) > 1 else int(self.units)
 
 
+@dataclass(slots=True)
+class Span:
+    """The first and the last time that a set reports of a bin; `counted`: by a count."""
+
+    earliest: datetime
+    latest: datetime
+    counted: bool = False
+
+    def may_be_late(self, there: Bin, company: Company) -> bool:
+        """Whether something may take effect before what came to a bin already, or comes in the same set."""
+        last_at = max(there.last_at, self.latest)
+        if self.earliest >= there.last_at:
+            return False
+        fixed = self.counted or there.counted_at > self.earliest
+        within = last_at - self.earliest <= company.lateness
+        return fixed or not within or business_day(self.earliest, company) != business_day(last_at, company)
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """A movement with its company, its day, and the accepted one that it names."""
@@ -81,7 +115,7 @@ class _Asked:
         """The legs of the original of which goods come back, or are sent back."""
         leaving = self.purpose.flow is not Flow.SEND_BACK
         for leg in self.original.legs if self.original is not None else ():
-            if leg.item == item.item and leg.quantity and (leg.quantity < ZERO) is leaving:
+            if leg.item == item.item and leg.quantity and (leg.quantity < ZERO) is leaving and leg.corrects is None:
                 yield leg
 
 
@@ -100,7 +134,17 @@ def needs_of(stock: Stock, requests: Sequence[Request], limits: Limits) -> Needs
         asked = _asked(request, stock, together)
         if asked is not None:
             _need_movement(needs, stock, asked, limits)
+            needs.items_coming |= _undone_together(request, asked, together)
     return needs
+
+
+def _undone_together(
+    request: Request, asked: "_Asked", together: Mapping[MovementKey, Request]
+) -> set[tuple[str, str]]:
+    """The items of a movement that is decided, and cancelled, in this set: which batches it takes is not known yet."""
+    key = original_of(request.source, asked.movement) if asked.purpose.flow is Flow.CANCEL else None
+    undone = together[key].movement if key is not None and key in together else None
+    return {(asked.company.company, line.item) for line in undone.lines if line.item is not None} if undone else set()
 
 
 def _asked(request: Request, stock: Stock, together: Mapping[MovementKey, Request]) -> _Asked | None:
@@ -138,19 +182,23 @@ def _need_movement(needs: Needs, stock: Stock, asked: _Asked, limits: Limits) ->
         return  # it will be refused: nothing is read for it
     if asked.original is not None:
         needs.bins |= bins_of(asked.original)
-    if asked.original is not None and asked.purpose.flow is Flow.LAND:
-        _need_landed(needs, asked.company.company, asked.original)
+    if asked.original is not None and asked.purpose.flow is Flow.CANCEL:
+        _need_undone(needs, asked.original)
     for line, item in pairs:
         _need_line(needs, stock, asked, line, item, limits)
 
 
-def _need_landed(needs: Needs, company: str, receipt: MovementAllocated) -> None:
-    """All that a receipt brought: whether it still stands there."""
-    for leg in receipt.legs:
+def _need_undone(needs: Needs, original: MovementAllocated) -> None:
+    """All that the movement moved, which comes back or leaves again; and of what it returned that."""
+    company = original.company
+    for leg in original.legs:
         needs.serials.update((company, leg.item, number) for number in leg.serials)
         if leg.tracking is Tracking.BATCH and leg.batch is not None:
             needs.batches.add((company, leg.item, leg.batch))
+            needs.batches_coming.add((company, leg.item, leg.batch))
             needs.bins_of_batches.add((company, leg.item, leg.warehouse))
+        if leg.original is not None:
+            needs.given_back[leg.original] = company
 
 
 def _serials_of(line: RequestedLine, item: Item) -> Decimal:
@@ -169,6 +217,7 @@ def _need_line(needs: Needs, stock: Stock, asked: _Asked, line: RequestedLine, i
     needs.bins.update(bins)
     if not asked.movement.dry_run:
         needs.new_bins.update(bins)
+    _note_span(needs, asked, line)
     batch = (line.batch or "").strip()
     if batch and item.tracking is not Tracking.NONE:
         needs.batches.add((asked.company.company, item.item, batch))
@@ -179,6 +228,15 @@ def _need_line(needs: Needs, stock: Stock, asked: _Asked, line: RequestedLine, i
         _need_batch(needs, asked, line, item)
     elif item.tracking is Tracking.SERIAL:
         _need_serials(needs, asked, line, item, limits)
+
+
+def _note_span(needs: Needs, asked: _Asked, line: RequestedLine) -> None:
+    at, counted = asked.movement.posting_at, asked.purpose.flow is Flow.COUNT
+    for key in bins_asked(line, asked.original, asked.company):
+        span = needs.spans.get(key) or Span(at, at)
+        needs.spans[key] = span
+        span.earliest, span.latest = min(span.earliest, at), max(span.latest, at)
+        span.counted |= counted
 
 
 def _comes(asked: _Asked, line: RequestedLine) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection
@@ -10,6 +11,9 @@ from sqlalchemy import Connection
 from services.receiving.decide.allocation import Accepted
 from services.receiving.decide.case import SerialEvent
 from services.receiving.decide.stock import BatchKey, BinKey, SerialKey, Stock
+from services.receiving.store.cancelling import save_cancellations
+from services.receiving.store.references import save_naming
+from services.receiving.store.timeline import save_changes, save_counts
 from shared.contracts.codec import write
 from shared.db import columns, copy, run
 from shared.purposes import Tracking
@@ -17,19 +21,17 @@ from shared.purposes import Tracking
 _BINS = """
 UPDATE receiving.bin SET
     quantity = CASE WHEN each.counted THEN bin.quantity ELSE each.quantity END,
-    last_stamp = each.last_stamp, last_at = each.last_at, last_recorded_at = each.last_recorded_at, rated = each.rated,
-    short = each.short, last_drawn = each.last_drawn, counted_at = each.counted_at
+    last_stamp = each.last_stamp, last_at = each.last_at, last_recorded_at = each.last_recorded_at,
+    rated_from = each.rated_from, short = each.short, counted_at = each.counted_at
 FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]), cast(:quantity AS numeric[]),
     cast(:counted AS boolean[]), cast(:last_stamp AS bigint[]), cast(:last_at AS timestamptz[]),
-    cast(:last_recorded_at AS timestamptz[]), cast(:rated AS boolean[]), cast(:short AS boolean[]),
-    cast(:last_drawn AS bigint[]), cast(:counted_at AS timestamptz[]))
-    AS each (company, item, warehouse, quantity, counted, last_stamp, last_at, last_recorded_at, rated, short,
-    last_drawn, counted_at)
+    cast(:last_recorded_at AS timestamptz[]), cast(:rated_from AS timestamptz[]), cast(:short AS boolean[]),
+    cast(:counted_at AS timestamptz[]))
+    AS each (company, item, warehouse, quantity, counted, last_stamp, last_at, last_recorded_at, rated_from, short,
+    counted_at)
 WHERE (bin.company, bin.item, bin.warehouse) = (each.company, each.item, each.warehouse)
 """
-_BIN_NAMES = (
-    "company item warehouse quantity counted last_stamp last_at last_recorded_at rated short last_drawn counted_at"
-)
+_BIN_NAMES = "company item warehouse quantity counted last_stamp last_at last_recorded_at rated_from short counted_at"
 _BATCH_COLUMNS = """
 company, item, batch, entered_at, entered_stamp, entered_line, expires_on, manufactured_on, supplier, supplier_batch,
 attributes
@@ -42,13 +44,11 @@ FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:batch AS text
     AS each (company, item, batch, entered_at, entered_stamp, entered_line)
 WHERE (batch.company, batch.item, batch.batch) = (each.company, each.item, each.batch)
 """
-# Of a batch that had gone from a bin, and was not read for that, the stamp when it was drawn last stays.
 _BATCH_STOCK = """
-INSERT INTO receiving.batch_stock (company, item, warehouse, batch, quantity, last_drawn)
+INSERT INTO receiving.batch_stock (company, item, warehouse, batch, quantity)
 SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]),
-    cast(:batch AS text[]), cast(:quantity AS numeric[]), cast(:last_drawn AS bigint[]))
-ON CONFLICT (company, item, warehouse, batch) DO UPDATE SET
-    quantity = excluded.quantity, last_drawn = greatest(batch_stock.last_drawn, excluded.last_drawn)
+    cast(:batch AS text[]), cast(:quantity AS numeric[]))
+ON CONFLICT (company, item, warehouse, batch) DO UPDATE SET quantity = excluded.quantity
 """
 _SERIES = """
 UPDATE receiving.series SET last = each.last
@@ -81,14 +81,16 @@ WHERE (serial.company, serial.item, serial.serial) = (each.company, each.item, e
 """
 _END_STAYS = """
 UPDATE receiving.stay SET
-    until_at = each.until_at, until_tie = each.until_tie, out_source = each.source, out_id = each.id
+    until_at = each.until_at, until_tie = each.until_tie, out_source = each.source, out_id = each.id,
+    warranty_until = each.warranty_until
 FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:serial AS text[]), cast(:until_at AS timestamptz[]),
-    cast(:until_tie AS integer[]), cast(:source AS text[]), cast(:id AS text[]))
-    AS each (company, item, serial, until_at, until_tie, source, id)
+    cast(:until_tie AS integer[]), cast(:source AS text[]), cast(:id AS text[]), cast(:warranty_until AS date[]))
+    AS each (company, item, serial, until_at, until_tie, source, id, warranty_until)
 WHERE (stay.company, stay.item, stay.serial) = (each.company, each.item, each.serial) AND stay.until_at = 'infinity'
 """
 _STAY_COLUMNS = """
-company, item, serial, from_at, from_tie, until_at, until_tie, warehouse, in_source, in_id, out_source, out_id
+company, item, serial, from_at, from_tie, until_at, until_tie, warehouse, in_source, in_id, out_source, out_id,
+warranty_until
 """
 _RETURNED = """
 INSERT INTO receiving.returned (company, entry, quantity, serials)
@@ -108,9 +110,9 @@ class _Stay:
 
 
 def save_stock(connection: Connection, stock: Stock, accepted: Sequence[Accepted]) -> None:
-    """Write what accepted movements changed in the stock."""
+    """Write what accepted movements changed in the stock, today and over time."""
     _save_serials(connection, stock)
-    _save_stays(connection, [event for each in accepted for event in each.events])
+    _save_stays(connection, [event for each in accepted if each.undone is None for event in each.events])
     _save_batches(connection, stock)
     changed = stock.changed
     bins = [(*key, *_bin(stock, key)) for key in sorted(changed.bins)]
@@ -121,6 +123,11 @@ def save_stock(connection: Connection, stock: Stock, accepted: Sequence[Accepted
         run(connection, _SERIES, **columns(rows, "company prefix last"))
     if changed.returned:
         _save_returned(connection, stock, accepted)
+    save_cancellations(connection, accepted)
+    save_changes(connection, accepted)
+    save_counts(connection, accepted)
+    save_naming(connection, (each.allocated for each in accepted))
+    stock.settle()
 
 
 def _bin(stock: Stock, key: BinKey) -> tuple[Any, ...]:
@@ -128,12 +135,13 @@ def _bin(stock: Stock, key: BinKey) -> tuple[Any, ...]:
     found, item = stock.bins[key], stock.items.get(key[:2])
     counted = item is not None and item.tracking is Tracking.SERIAL
     times = (found.last_stamp, found.last_at, found.last_recorded_at)
-    return (found.quantity, counted, *times, found.rated, found.short, found.last_drawn, found.counted_at)
+    return (found.quantity, counted, *times, found.rated_from, found.short, found.counted_at)
 
 
 def _save_returned(connection: Connection, stock: Stock, accepted: Iterable[Accepted]) -> None:
-    """What came back or was sent back of ledger entries, each of the company of those who return it."""
-    returning = ((leg.original, each.allocated.company) for each in accepted for leg in each.allocated.legs)
+    """What came back or was sent back of ledger entries, each of the company of those who return it, or do not."""
+    returns = [movement for each in accepted for movement in (each.allocated, each.undone) if movement is not None]
+    returning = ((leg.original, each.company) for each in returns for leg in each.legs)
     companies = {entry: company for entry, company in returning if entry in stock.changed.returned}
     found = ((company, entry, stock.returned[entry]) for entry, company in sorted(companies.items()))
     rows = [(company, entry, each.quantity, _list(each.serials)) for company, entry, each in found]
@@ -154,9 +162,9 @@ def _save_batches(connection: Connection, stock: Stock) -> None:
         names = "company item batch entered_at entered_stamp entered_line"
         run(connection, _BATCHES_ENTERED, **columns(entered, names))
     held = ((key, stock.batch_stock[key]) for key in sorted(stock.changed.batch_stock))
-    stocks = [(*key, each.quantity, each.last_drawn) for key, each in held]
+    stocks = [(*key, each.quantity) for key, each in held]
     if stocks:
-        run(connection, _BATCH_STOCK, **columns(stocks, "company item warehouse batch quantity last_drawn"))
+        run(connection, _BATCH_STOCK, **columns(stocks, "company item warehouse batch quantity"))
 
 
 def _batch(stock: Stock, key: BatchKey) -> Sequence[Any]:
@@ -222,13 +230,16 @@ def _save_stays(connection: Connection, events: Iterable[SerialEvent]) -> None:
             stay = open_stays[event.key] = _Stay(event)
             stays.append(stay)
     if ending:
-        rows = sorted((*each.key, each.at, each.tie, each.source, each.id) for each in ending)
-        run(connection, _END_STAYS, **columns(rows, "company item serial until_at until_tie source id"))
+        rows = [
+            (*each.key, each.at, each.tie, each.source, each.id, each.warranty_until)
+            for each in sorted(ending, key=attrgetter("key"))
+        ]
+        run(connection, _END_STAYS, **columns(rows, "company item serial until_at until_tie source id warranty_until"))
     copy(connection, "receiving.stay", _STAY_COLUMNS, map(_stay, stays))
 
 
 def _stay(stay: _Stay) -> Sequence[Any]:
     begun, ended = stay.begun, stay.ended
     until: tuple[datetime | str, int] = (ended.at, ended.tie) if ended is not None else (_FOREVER, 0)
-    out = (ended.source, ended.id) if ended is not None else (None, None)
+    out = (ended.source, ended.id, ended.warranty_until) if ended is not None else (None, None, None)
     return (*begun.key, begun.at, begun.tie, *until, begun.came_to, begun.source, begun.id, *out)

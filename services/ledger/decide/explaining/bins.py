@@ -1,27 +1,28 @@
 """The history of one bin, gone through again: what each entry took, told by the entries that had brought it.
 
-The one idea: nothing of this is kept when an entry is posted. The exact worth of every entry was recorded, so going
-through them once more takes no valuation, but only a memory of whose goods stand there.
+The one idea: nothing of this is kept when an entry is posted. The exact worth of every entry was recorded, and so was
+whatever corrected it; so going through them once more, in the order of time, takes no valuation, but only a memory of
+whose goods stand there.
 """
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
+from typing import NamedTuple
 
 from services.ledger.decide.explaining.holdings import HOLDINGS, Holding, SentBack
-from services.ledger.decide.explaining.parts import PRECISE, Kind, Part, scaled_to
+from services.ledger.decide.explaining.parts import PRECISE, Kind, Part, scaled_to, with_pending
 from shared.purposes import Flow
 from shared.quantities import ZERO, rate_of, share_of
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """An entry of a bin, or of a batch in it: what it changed there.
+class Step(NamedTuple):
+    """An entry of a bin, or of a batch in it: what it changed there, with all that corrected it, but without true-ups.
 
-    `original` is the entry that it corrects or sends back. `rate` is what a unit is worth at most after a write-down;
-    of what is sent back, what a unit of its receipt was worth then. `account` bears the difference of what was issued
-    beyond stock, or, of a truing up, bore it.
+    `original` is the entry that it revalues or sends back. `rate` is what a unit is worth at most after a write-down;
+    of what is sent back, what a unit of its receipt was worth then. `is_provisional`: it is still to be valued anew, so
+    the worth is not what it will be.
     """
 
     entry: str
@@ -30,14 +31,15 @@ class Step:
     worth: Decimal
     original: str | None = None
     rate: Decimal | None = None
-    account: str | None = None
+    is_provisional: bool = False
 
 
 def retrace(steps: Iterable[Step], method: str, asked: Collection[str]) -> dict[str, list[Part]]:
-    """What each of the asked entries took, if it left or trued up; of a count, what stood there before it.
+    """What each of the asked entries took, if it left; of a count, what stood there before it.
 
-    `steps` are the entries of the bin, or of the batch in it, in their order, up to the last that is asked. `method` is
-    one of HOLDINGS.
+    If it arrived: what it covered of what had been issued beyond stock, as that was valued, and as it came. `steps` are
+    the entries of the bin, or of the batch in it, in the order of time, up to the last that is asked. `method` is one
+    of HOLDINGS.
     """
     with localcontext(PRECISE):
         bin_ = _Bin(HOLDINGS[method](), asked)
@@ -51,7 +53,6 @@ class _Shortage:
     """What an entry issued beyond stock and nothing has covered yet."""
 
     entry: str
-    account: str | None
     quantity: Decimal
     worth: Decimal
 
@@ -67,7 +68,6 @@ class _Bin:
     asked: Collection[str]
     told: dict[str, list[Part]] = field(default_factory=dict)
     shortages: deque[_Shortage] = field(default_factory=deque)
-    true_ups: list[Step] = field(default_factory=list)
 
     def go_through(self, step: Step) -> None:
         if step.flow is Flow.COUNT:
@@ -80,8 +80,6 @@ class _Bin:
             self.held.correct(step.entry, step.original, step.worth)
         elif step.rate is not None:
             self.held.lower(step.entry, step.rate, step.worth)
-        else:
-            self.true_ups.append(step)  # what covers a shortage arrives right behind it
 
     def _count(self, step: Step) -> None:
         """From here on, all that stands in the bin comes from the count."""
@@ -97,28 +95,23 @@ class _Bin:
 
     def _arrive(self, step: Step) -> None:
         covered = list(self._cover(step))
-        for each in self.true_ups:
-            if each.entry in self.asked:
-                self.told[each.entry] = [part for account, part in covered if account == each.account]
-        self.true_ups.clear()
-        used = [part for _, part in covered if part.kind is Kind.COVERED]
+        if step.entry in self.asked:
+            self.told[step.entry] = covered
+        used = [part for part in covered if part.kind is Kind.COVERED]
         quantity = step.quantity + sum((each.quantity for each in used), ZERO)
         if quantity:
             worth = step.worth + sum((each.worth for each in used), ZERO)
             self.held.arrive(step.entry, Kind.ARRIVED, quantity, worth)
 
-    def _cover(self, step: Step) -> Iterator[tuple[str | None, Part]]:
-        """What comes in covers what was issued beyond stock, oldest first: each piece as it was valued, and as it came.
-
-        With the account that bears the difference.
-        """
+    def _cover(self, step: Step) -> Iterator[Part]:
+        """What comes in covers what was issued beyond stock, oldest first: each piece as it was valued, and came."""
         quantity, worth = step.quantity, step.worth
         while self.shortages and quantity:
             oldest = self.shortages[0]
             piece = min(oldest.quantity, quantity)
             issued, came = share_of(oldest.worth, piece, oldest.quantity), share_of(worth, piece, quantity)
-            yield oldest.account, Part(Kind.ISSUED_BEFORE, oldest.entry, piece, issued, rate=rate_of(issued, piece))
-            yield oldest.account, Part(Kind.COVERED, None, -piece, -came, rate=rate_of(came, piece))
+            yield Part(Kind.ISSUED_BEFORE, oldest.entry, piece, issued, rate=rate_of(issued, piece))
+            yield Part(Kind.COVERED, None, -piece, -came, rate=rate_of(came, piece))
             oldest.quantity, oldest.worth = oldest.quantity - piece, oldest.worth - issued
             quantity, worth = quantity - piece, worth - came
             if not oldest.quantity:
@@ -129,13 +122,13 @@ class _Bin:
         lacking = quantity - self.held.quantity
         if lacking <= 0:
             back = None if step.original is None or step.rate is None else SentBack(step.original, step.rate)
-            parts = self.held.leave(quantity, worth, back, tell)
+            parts = self.held.leave(quantity, None if step.is_provisional else worth, back, tell)
         else:
             beyond = max(ZERO, worth - self.held.worth)
             rate = rate_of(beyond, lacking)
             short = Part(Kind.BEYOND_STOCK, step.entry, lacking, beyond, rate=rate)
             parts = [*self.held.parts(), short] if tell else []
             self.held.clear()
-            self.shortages.append(_Shortage(step.entry, step.account, lacking, beyond))
+            self.shortages.append(_Shortage(step.entry, lacking, beyond))
         if tell:
-            self.told[step.entry] = scaled_to(parts, worth)
+            self.told[step.entry] = with_pending(parts, worth) if step.is_provisional else scaled_to(parts, worth)

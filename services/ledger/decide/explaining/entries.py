@@ -7,15 +7,15 @@ leads back to an earlier movement, down to where value entered the company: by a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from decimal import Decimal, localcontext
 
+from services.ledger.decide.effects import entry_id
 from services.ledger.decide.explaining.parts import PRECISE, Kind, Part, scaled, total_of
+from services.ledger.decide.explaining.recorded import Recorded
 from services.ledger.decide.explaining.serials import of_serials, together
 from services.ledger.decide.state import Key
 from shared.contracts.movement import Leg, MovementAllocated
-from shared.identity import derived_id
-from shared.purposes import PURPOSES, Flow
+from shared.purposes import Flow
 from shared.quantities import ZERO, rate_of
 
 ONE = Decimal(1)
@@ -23,45 +23,13 @@ OPENED = (Kind.ENTRY, Kind.ARRIVED, Kind.COUNTED)
 """The kinds of part that have parts of their own; in all others value entered the company, or was changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A ledger entry as it was recorded. `booked` are the parts of its value that went to accounts of their own."""
-
-    entry: str
-    source: str
-    id: str
-    purpose: str
-    line: int
-    item: str
-    warehouse: str
-    batch: str | None
-    stamp: int
-    ordinal: int
-    quantity: Decimal
-    value: Decimal
-    worth: Decimal
-    posting_date: date
-    recorded_at: datetime
-    original: str | None = None
-    booked: tuple[tuple[str, Decimal], ...] = ()
-
-    @property
-    def key(self) -> Key:
-        """The movement that made it."""
-        return (self.source, self.id)
-
-    @property
-    def flow(self) -> Flow:
-        """What its movement did to stock."""
-        return PURPOSES[self.purpose].flow
-
-
 @dataclass(slots=True)
 class Known:
     """What was read: entries, the movements that made them, and what the history of their bins tells.
 
     `legs` are the legs of those movements, by the entries that they made; `places` these entries, by movement, in the
-    order of its legs. `told` is what the history of its bin says of an entry. Not frozen: it grows step by step.
+    order of its legs: those in its own place, whatever else it changes. `told` is what the history of its bin says of
+    an entry. Not frozen: it grows step by step.
     """
 
     entries: dict[str, Recorded] = field(default_factory=dict)
@@ -71,14 +39,14 @@ class Known:
 
     def learn(self, movement: MovementAllocated) -> None:
         """Take in a movement."""
-        key = (movement.source, movement.id)
-        names = [str(derived_id(movement.recorded_at, *key, str(place))) for place in range(len(movement.legs))]
-        self.places[key] = names
-        self.legs.update(zip(names, movement.legs, strict=True))
+        own = [leg for leg in movement.legs if leg.corrects is None]  # what later counts find stands at their end
+        names = [entry_id(movement, place) for place in range(len(own))]
+        self.places[movement.source, movement.id] = names
+        self.legs.update(zip(names, own, strict=True))
 
 
 def whole_of(entry: str, known: Known) -> Part:
-    """All that an entry changed. What left is told without its sign, as that which came before."""
+    """All that an entry changed but for what it trued up; what left is told without its sign, as what came before."""
     recorded = known.entries[entry]
     sign = -1 if _leaves(known.legs.get(entry)) else 1
     return Part(Kind.ENTRY, entry, sign * recorded.quantity, sign * recorded.worth)
@@ -98,22 +66,35 @@ def histories(part: Part, known: Known) -> list[str]:
     """The entries that the history of their bins has to tell of, to open a part; those related to it are known."""
     if part.entry is None:
         return []
-    leg = known.legs.get(part.entry)
-    if leg is None or _leaves(leg) or part.kind is Kind.COUNTED:
-        return [part.entry]
-    return [each for each in related(part, known) if each in known.entries and _leaves(known.legs.get(each))]
+    if _leaves(known.legs.get(part.entry)) or part.kind is Kind.COUNTED or _trues_up(part, known):
+        own = [part.entry]
+    else:
+        own = []
+    return [*own, *(each for each in related(part, known) if each in known.entries and _leaves(known.legs.get(each)))]
 
 
 def parts_of(part: Part, known: Known) -> list[Part]:
     """What a part is made of, one step back; nothing where its value entered. All that it needs is known."""
     if part.entry is None or part.kind not in OPENED:
         return []
-    recorded, leg = known.entries[part.entry], known.legs.get(part.entry)
+    recorded, leg = known.entries[part.entry], known.legs[part.entry]
     with localcontext(PRECISE):
         own = _stood(recorded, known) if part.kind is Kind.COUNTED else _made_up(recorded, leg, part.serials, known)
         share = _share_of(part, recorded, own)
         worth = total_of(own)
-        return [*scaled(own, part.worth / worth if worth else share, share), *part.added]
+        covered = _covered(recorded, known) if _trues_up(part, known) else ()
+        return [*scaled(own, part.worth / worth if worth else share, share), *part.added, *covered]
+
+
+def _trues_up(part: Part, known: Known) -> bool:
+    """Whether all of what arrived is told, with what that trued up."""
+    return part.kind is Kind.ENTRY and bool(known.entries[part.entry or ""].trued_up)
+
+
+def _covered(recorded: Recorded, known: Known) -> Sequence[Part]:
+    """What was trued up; while it is to be valued anew, there may be nothing that it was issued by."""
+    unknown = Part(Kind.TRUED_UP, None, ZERO, recorded.trued_up)
+    return known.told.get(recorded.entry) or [unknown]
 
 
 def _share_of(part: Part, recorded: Recorded, own: Sequence[Part]) -> Decimal:
@@ -130,9 +111,9 @@ def _stood(count: Recorded, known: Known) -> list[Part]:
     return [*known.told.get(count.entry, ()), Part(Kind.DIFFERENCE, None, count.quantity, count.worth)]
 
 
-def _made_up(recorded: Recorded, leg: Leg | None, serials: Sequence[str], known: Known) -> list[Part]:
+def _made_up(recorded: Recorded, leg: Leg, serials: Sequence[str], known: Known) -> list[Part]:
     """The parts of an entry's worth; `serials`: only what these have of it."""
-    if leg is None or _leaves(leg):  # an entry without a leg trues up
+    if _leaves(leg):
         return _told(recorded.entry, serials, known)
     if leg.counted is not None:
         return [Part(Kind.DIFFERENCE, None, recorded.quantity, recorded.worth)]

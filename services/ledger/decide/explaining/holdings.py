@@ -35,8 +35,11 @@ class Holding(Protocol):
     def arrive(self, entry: str, kind: Kind, quantity: Decimal, worth: Decimal) -> None:
         """Put in what an entry brought."""
 
-    def leave(self, quantity: Decimal, worth: Decimal, back: SentBack | None, tell: bool) -> list[Part]:
-        """Take out no more than is there, which was recorded with this worth; its parts, where they are wanted."""
+    def leave(self, quantity: Decimal, worth: Decimal | None, back: SentBack | None, tell: bool) -> list[Part]:
+        """Take out no more than is there, which was recorded with this worth; its parts, where they are wanted.
+
+        None: what was recorded is still to be valued anew.
+        """
 
     def correct(self, entry: str, original: str, worth: Decimal) -> None:
         """Add worth to what the original brought: it is still there, nothing was taken since."""
@@ -96,7 +99,7 @@ class Layers:
         self.quantity += quantity
         self.worth += worth
 
-    def leave(self, quantity: Decimal, _worth: Decimal, back: SentBack | None, _tell: bool) -> list[Part]:
+    def leave(self, quantity: Decimal, _worth: Decimal | None, back: SentBack | None, _tell: bool) -> list[Part]:
         """The oldest layers, or the newest; what FIFO sends back first from the layers at its receipt's rate."""
         at_rate = list(self._take_at_rate(quantity, back.rate)) if back and not self._newest_first else []
         lacking = quantity - sum((each.quantity for each in at_rate), ZERO)
@@ -189,9 +192,11 @@ class Pool:
         """A share of its own."""
         self._add(entry, _Share(kind, quantity, worth))
 
-    def leave(self, quantity: Decimal, worth: Decimal, back: SentBack | None, tell: bool) -> list[Part]:
+    def leave(self, quantity: Decimal, worth: Decimal | None, back: SentBack | None, tell: bool) -> list[Part]:
         """A part of every share; what is sent back is first of all the share of its receipt."""
         shares, before = self._shares, self._amounts() if tell else {}
+        if worth is None:
+            worth = worth_of(quantity, back.rate) if back else share_of(self.worth, quantity, self.quantity)
         self._take(quantity, min(worth, self.worth), back)
         return _parts(shares, before, self._amounts()) if tell else []
 

@@ -30,6 +30,8 @@ class Kind(StrEnum):
     BEYOND_STOCK = "beyond_stock"  # issued before it was there, at the last rate known
     ISSUED_BEFORE = "issued_before"  # what an earlier entry issued beyond stock, as it was valued then
     COVERED = "covered"  # the same, as it came
+    TRUED_UP = "trued_up"  # the difference of the two, where it is not known what was issued
+    PENDING = "pending"  # what is told beyond all of that, until it is valued anew
     OTHER_PRODUCT = "other_product"  # what scrap and products with a rate of their own take of what was consumed
     GAP = "gap"  # what these take more than was consumed: it is booked to stock adjustment
 
@@ -79,6 +81,12 @@ def scaled_to(parts: Sequence[Part], worth: Decimal) -> list[Part]:
     if whole and _of_one_sign([each.total for each in parts]):
         return scaled(parts, worth / whole, Decimal(1))
     return [*parts[:-1], replace(parts[-1], worth=parts[-1].worth + worth - whole)]
+
+
+def with_pending(parts: Sequence[Part], worth: Decimal, serials: tuple[str, ...] = ()) -> list[Part]:
+    """Parts that are as they will be, and what is told beyond them until then; `serials`: of which."""
+    lacking = worth - total_of(parts)
+    return [*parts, Part(Kind.PENDING, None, ZERO, lacking, serials)] if lacking else list(parts)
 
 
 def total_of(parts: Iterable[Part]) -> Decimal:

@@ -1,23 +1,47 @@
 """Where the cost of a serial came from: its entry into the bin, and what changed its cost while it stood there."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal, localcontext
+from typing import NamedTuple
 
-from services.ledger.decide.explaining.parts import PRECISE, Kind, Part, scaled_to
-from shared.purposes import Flow
+from services.ledger.decide.explaining.parts import PRECISE, Kind, Part, scaled_to, with_pending
+from services.ledger.decide.revaluing import Position
+from shared.purposes import PURPOSES, Flow
 from shared.quantities import ZERO
 
 
-@dataclass(frozen=True, slots=True)
+class SerialRow(NamedTuple):
+    """What was recorded of one serial by an entry. `leg` is the entry to whose total it belongs; `is_own`: itself.
+
+    `is_cancelled`: its movement was.
+    """
+
+    effective_at: datetime
+    stamp: int
+    serial: str
+    leg: str
+    is_own: bool
+    purpose: str
+    quantity: Decimal
+    cost: Decimal
+    is_cancelled: bool
+
+
+@dataclass(slots=True)
 class SerialStep:
-    """What an entry says of one serial in its bin: with which cost it came or left, or has from then on."""
+    """What a leg says of one serial in its bin: with which cost it came or left, or has from then on.
+
+    `is_provisional`: it is still to be valued anew. Not frozen: what corrects a leg says another cost.
+    """
 
     serial: str
     entry: str
     flow: Flow
     quantity: Decimal
     cost: Decimal
+    is_provisional: bool = False
 
 
 @dataclass(slots=True)
@@ -34,10 +58,33 @@ class _Standing:
         self.cost = step.cost
 
 
+def serials_in_time(
+    rows: Iterable[SerialRow], void: Container[int], dirty_from: Position | None = None
+) -> list[SerialStep]:
+    """What is told now of each serial, in the order of time, of the legs that hold.
+
+    `rows` are by effective_at, stamp, revaluation and ordinal. `void` are the stamps of cancelled movements. What is
+    behind `dirty_from` is still to be valued anew.
+    """
+    steps: dict[tuple[str, str], SerialStep] = {}
+    gone = set()
+    for row in rows:
+        key = (row.leg, row.serial)
+        if key in steps:
+            steps[key].cost = row.cost
+            continue
+        flow = PURPOSES[row.purpose].flow
+        is_provisional = dirty_from is not None and (row.effective_at, row.stamp) > dirty_from
+        steps[key] = SerialStep(row.serial, row.leg, flow, row.quantity, row.cost, is_provisional)
+        if flow is Flow.CANCEL or (row.is_cancelled if row.is_own else row.stamp in void):
+            gone.add(key)
+    return [step for key, step in steps.items() if key not in gone]
+
+
 def retrace_serials(steps: Iterable[SerialStep], asked: Collection[str]) -> dict[str, list[Part]]:
     """What each of the asked entries took, a part for each serial.
 
-    `steps` are those of these serials in one bin, in their order.
+    `steps` are those of these serials in one bin, in the order of time.
     """
     standing: dict[str, _Standing] = {}
     told: dict[str, list[Part]] = {}
@@ -48,7 +95,7 @@ def retrace_serials(steps: Iterable[SerialStep], asked: Collection[str]) -> dict
             elif step.quantity == 0 and step.serial in standing:
                 standing[step.serial].change(step)
             elif step.quantity < 0 and (left := standing.pop(step.serial, None)) and step.entry in asked:
-                told.setdefault(step.entry, []).append(_part(left, step))
+                told.setdefault(step.entry, []).extend(_parts(left, step))
     return told
 
 
@@ -67,10 +114,10 @@ def together(parts: Iterable[Part]) -> list[Part]:
     return [_sum(each) if len(each) > 1 else each[0] for each in alike.values()]
 
 
-def _part(left: _Standing, step: SerialStep) -> Part:
+def _parts(left: _Standing, step: SerialStep) -> list[Part]:
     """One serial, at the cost with which it left: the last one out of a bin takes what remains there."""
     own = Part(Kind.ARRIVED, left.entry, Decimal(1), left.own, (step.serial,), added=tuple(left.added))
-    return scaled_to([own], step.cost)[0]
+    return with_pending([own], step.cost, own.serials) if step.is_provisional else scaled_to([own], step.cost)
 
 
 def _sum(parts: Sequence[Part]) -> Part:

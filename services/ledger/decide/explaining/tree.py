@@ -66,7 +66,7 @@ def root(entry: str, known: Known) -> Node:
     """The tree of an entry, not opened yet: what left is told without its sign."""
     part, recorded = whole_of(entry, known), known.entries[entry]
     sign = 1 if part.quantity == recorded.quantity else -1
-    return Node(part, part.quantity, sign * recorded.value)
+    return Node(part, part.quantity, sign * recorded.total)
 
 
 def grow(

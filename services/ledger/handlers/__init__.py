@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 from services.ledger import store
 from services.ledger.decide.posting import BinKey, Stamps, in_order, post, stamps_of, try_out
 from services.ledger.decide.state import bins_of
+from services.ledger.handlers.chaining import chain_entries, tell_heads
+from services.ledger.handlers.revaluing import revalue_next
 from shared import outbox, parked, replay
 from shared.contracts.codec import write
 from shared.contracts.movement import MovementAllocated
@@ -24,8 +26,16 @@ SCHEMA = "ledger"
 
 def service() -> Service:
     """The ledger, as the worker sees it."""
-    sweeps = (release(None), outbox.sweep(SCHEMA), replay.sweep(REPLAY), look_around, parked.sweep(SCHEMA))
-    return Service(SCHEMA, HANDLERS, sweeps, give_up=give_up, replay=replay.due(SCHEMA))
+    sweeps = (
+        release(None),
+        outbox.sweep(SCHEMA),
+        replay.sweep(REPLAY),
+        look_around,
+        parked.sweep(SCHEMA),
+        chain_entries,
+        tell_heads,
+    )
+    return Service(SCHEMA, HANDLERS, sweeps, give_up=give_up, replay=replay.due(SCHEMA), chore=revalue_next)
 
 
 def post_allocated(inputs: Sequence[Input], connection: Connection) -> Handled:
@@ -136,16 +146,18 @@ def _apply(
     bodies = {(each.movement.source, each.movement.id): write(each.posted) for each in posting.applied}
     released = _outputs({key: bodies[key] for key in waited})
     store.save_posting(connection, posting)
+    revalued = store.save_revaluations(connection, posting.found_later)
     store.save_outputs(connection, bodies)
     store.forget_waiting(connection, waited)
-    outbox.add(connection, SCHEMA, released)
+    outbox.add(connection, SCHEMA, [*released, *revalued])
     store.add_waiting(connection, {key: each.raw for key, each in new.items() if key not in bodies}, stamps)
     more = store.has_followers(connection, posting.advanced)
     applied = _outputs({key: body for key, body in bodies.items() if key in new})
     return Handled(
-        [*told, *applied, *released],
-        waited,
+        [*told, *applied, *released, *revalued],
+        [*waited, *((each.source, each.id) for each in revalued)],
         release(posting.advanced) if more else None,
+        more=bool(posting.marks),
         counts={
             (Result.POSTED, ""): len(order),
             (Result.RELEASED, ""): len(waited),
@@ -178,5 +190,7 @@ HANDLERS = {
     TRIAL_ALLOCATED: Handler(movement_reader(MovementAllocated), try_allocated),
 }
 REPLAY = replay.Replay(
-    SCHEMA, "receiving.allocated", "allocated", MOVEMENT_ALLOCATED, HANDLERS[MOVEMENT_ALLOCATED], give_up
+    SCHEMA,
+    (replay.Feed("receiving.allocated", "allocated", MOVEMENT_ALLOCATED, HANDLERS[MOVEMENT_ALLOCATED]),),
+    give_up,
 )
