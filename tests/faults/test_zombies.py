@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from shared.broker.topology import ACCOUNTING, LEDGER, RECEIVING
+from shared.contracts.registry import MOVEMENT_ALLOCATED
 from tests.faults.plant import BEFORE, Plant, disorder, load
 from tests.faults.victim import At, Fault, Plan
 
@@ -29,7 +30,7 @@ def test_a_worker_stopped_for_long_is_replaced_and_changes_nothing_when_it_goes_
             plant.settle()
             entries = plant.count("ledger.entry")
             zombie.send_signal(signal.SIGCONT)
-            plant.until(lambda: "the database is away" in plant.said(), "the zombie finds its session ended")
+            plant.until(lambda: "the connection to the database was lost" in plant.said(), "the zombie finds its session ended")
             plant.until(lambda: plant.shop.broker.depth(service) == 0, "nothing is left")
             plant.end(zombie)
     assert plant.count("ledger.entry") == entries
@@ -40,7 +41,7 @@ def test_a_zombie_that_commits_and_dies_before_it_publishes_has_its_outputs_told
     with plant.working(RECEIVING, ACCOUNTING):
         plant.shop.publish(load(COUNT))
         plant.until(lambda: plant.count("receiving.allocated") == COUNT + BEFORE, "all is allocated")
-        faults = [Fault(At.INSERTED, 2, signal.SIGSTOP), Fault(At.PUBLISHING, 2)]
+        faults = [Fault(At.INSERTED, 2, signal.SIGSTOP), Fault(At.PUBLISHING, 2, kind=MOVEMENT_ALLOCATED)]
         zombie = plant.start_victim(Plan(LEDGER, faults, heartbeat=HEARTBEAT))
         plant.until_stopped(zombie)
         with plant.working(LEDGER):

@@ -519,7 +519,7 @@ def test_connections_that_are_ended_in_mid_flight_lose_nothing(
                 virtual_host = shop.broker_url.rpartition("/")[2]
                 rabbitmq.ctl("close_all_connections", "--vhost", virtual_host, "a test")
         shop.settle()
-    assert sum("the database is away" in each.get("error", "") for each in logs) > 3
+    assert sum("the connection to the database was lost" in each.get("error", "") for each in logs) > 3
     assert rabbitmq.ctl is None or any("the broker cannot be reached" in each.get("error", "") for each in logs)
     assert shop.booked() == 4 + 300
     shop.check()

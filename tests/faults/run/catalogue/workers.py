@@ -148,6 +148,6 @@ def _stop_and_continue(service: str) -> Callable[[Scene], None]:
         scene.until(zombie.is_stopped, f"{service} stops in its transaction")
         time.sleep(IDLE + 2)
         zombie.signal(signal.SIGCONT)
-        scene.until_said("the database is away")
+        scene.until_said("the connection to the database was lost")
 
     return strike
