@@ -13,6 +13,7 @@ from tests.faults.victim import At, Fault, Plan
 pytestmark = pytest.mark.slow
 
 COUNT = 120
+LOST = "the connection to the database was lost"
 HEARTBEAT = 1  # seconds; after two or three of them without a word the broker gives a connection up
 BLOCKED = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
@@ -30,7 +31,7 @@ def test_a_worker_stopped_for_long_is_replaced_and_changes_nothing_when_it_goes_
             plant.settle()
             entries = plant.count("ledger.entry")
             zombie.send_signal(signal.SIGCONT)
-            plant.until(lambda: "the connection to the database was lost" in plant.said(), "the zombie finds its session ended")
+            plant.until(lambda: LOST in plant.said(), "the zombie finds its session ended")
             plant.until(lambda: plant.shop.broker.depth(service) == 0, "nothing is left")
             plant.end(zombie)
     assert plant.count("ledger.entry") == entries

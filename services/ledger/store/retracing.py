@@ -42,7 +42,7 @@ FROM unnest(cast(:serial AS text[])) AS wanted (serial)
 JOIN ledger.entry_serial USING (serial) JOIN ledger.entry USING (company, item, entry_id)
 LEFT JOIN ledger.cancelled USING (source, id)
 WHERE {BIN} AND (effective_at, stamp) <= (:at, :stamp)
-ORDER BY effective_at, stamp, revaluation, ordinal
+ORDER BY effective_at, stamp, revaluation, ordinal, serial
 """
 
 

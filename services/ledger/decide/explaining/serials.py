@@ -63,8 +63,8 @@ def serials_in_time(
 ) -> list[SerialStep]:
     """What is told now of each serial, in the order of time, of the legs that hold.
 
-    `rows` are by effective_at, stamp, revaluation and ordinal. `void` are the stamps of cancelled movements. What is
-    behind `dirty_from` is still to be valued anew.
+    `rows` are by effective_at, stamp, revaluation, ordinal and serial. `void` are the stamps of cancelled movements.
+    What is behind `dirty_from` is still to be valued anew.
     """
     steps: dict[tuple[str, str], SerialStep] = {}
     gone = set()
