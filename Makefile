@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
+JOBS ?= auto
 
 .PHONY: setup run check test test-all faults fuzz bench bench-quick up down docs lock
 .DEFAULT_GOAL := setup
@@ -27,8 +28,8 @@ check: setup  ## what a reviewer should not have to say
 	$(BIN)/mypy $(wildcard services shared tests benchmarks)
 	$(BIN)/lint-imports
 
-test: setup  ## everything that is quick
-	$(BIN)/pytest -m "not slow" --durations=25
+test: setup  ## everything that is quick, on all processors; JOBS=0 for one test after the other
+	$(BIN)/pytest -m "not slow" --numprocesses=$(JOBS) --dist=loadfile --durations=25
 
 test-all: setup  ## everything, with many more examples
 	STOCKBOOK_HYPOTHESIS_PROFILE=thorough $(BIN)/pytest
