@@ -86,7 +86,8 @@ class Handled:
     `outputs` are published, and confirmed, before the inputs are acknowledged. `released` are the keys of outputs that
     also stand in the outbox, and leave it once they are confirmed. `then` is the next transaction, if there is more;
     `otherwise` says what to do in its place where it fails for good, so that one bad movement does not stop the others.
-    `more`: there is some of the service's chore to do, now or when the next messages have been worked on.
+    `more`: there is some of the service's chore to do, now or when the next messages have been worked on; or of a
+    sweep, which comes again at once where no messages do.
 
     The rest is for whoever watches: `counts` what became of the movements, `levels` what stands in the tables, and
     `oldest` when the first was accepted of all that this transaction posted or booked.
@@ -122,7 +123,8 @@ GiveUp = Callable[[Input, Exception, Connection], None]
 class Service:
     """A worker service: its name is that of its queue and of its schema.
 
-    `sweeps` are steps that run when a worker starts and every second: they repair what a crash left half done.
+    `sweeps` are steps that run when a worker starts and every second: they repair what a crash left half done, and do
+    what can wait.
     `prefetch` is how many messages a worker holds; those between services are frames of many movements. Messages of
     more than `message_limit` bytes are parked: that is for the gate, what was accepted there is always taken. An input
     that cannot be worked on even alone is parked, unless the service has its own way to `give_up`. `replay` is the step

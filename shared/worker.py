@@ -143,7 +143,8 @@ class Worker:
         self._meter.tick()
         self._sweep()
         consumer = self._consumer or self._subscribe()
-        waits = min(timeout, max(self._chore_at - time.monotonic(), 0.0)) if self._chore_is_due else timeout
+        due = min(self._sweep_at, self._chore_at) if self._chore_is_due else self._sweep_at
+        waits = min(timeout, max(due - time.monotonic(), 0.0))
         deliveries = consumer.drain(self._settings.set_size, waits, self._settings.linger)
         for portion in _by_suspicion(deliveries):
             if self._stop.is_set():
@@ -172,7 +173,7 @@ class Worker:
             return 0
         took = time.monotonic() - began
         self._meter.observe(Metric.CHORE_TIME, took)
-        alone = began - self._busy_at >= CHORE_QUIET
+        alone = self._is_alone(began)
         self._chore_at = 0.0 if alone else began + took * (1 + CHORE_REST)
         allowed = CHORE_SECONDS_ALONE if alone else CHORE_SECONDS
         pace = min(max(allowed / took, 0.5), 2.0)
@@ -199,11 +200,11 @@ class Worker:
     def _sweep(self) -> None:
         if time.monotonic() < self._sweep_at:
             return
-        for sweep in self._service.sweeps:
-            self._follow(sweep)
+        left = [self._follow(sweep) for sweep in self._service.sweeps]
         self._chore_is_due = self._service.chore is not None
         self._meter.add(Metric.SWEEPS)
-        self._sweep_at = time.monotonic() + self._settings.sweep_every
+        at_once = any(left) and self._is_alone(time.monotonic())
+        self._sweep_at = time.monotonic() + (0.0 if at_once else self._settings.sweep_every)
 
     def _work(self, deliveries: Sequence[Delivery]) -> None:
         inputs: list[Input] = []
@@ -293,8 +294,16 @@ class Worker:
             return False
         return True
 
-    def _follow(self, step: Step | None, otherwise: Callable[[Exception], Step] | None = None) -> None:
-        """A step, and those that follow from it. What stops it stops nothing else: the sweeps take it up again."""
+    def _is_alone(self, now: float) -> bool:
+        """Whether no message has come in for a while."""
+        return now - self._busy_at >= CHORE_QUIET
+
+    def _follow(self, step: Step | None, otherwise: Callable[[Exception], Step] | None = None) -> bool:
+        """A step, and those that follow from it; whether the last left more to do.
+
+        What stops it stops nothing else: the sweeps take it up again.
+        """
+        more = False
         while step is not None:
             try:
                 handled = self._insist(self._commit, step)
@@ -305,7 +314,8 @@ class Worker:
                 self._meter.add(Metric.FAILED_STEPS)
                 handled = Handled(then=otherwise(error) if otherwise is not None else None)
             self._emit(handled)
-            step, otherwise = handled.then, handled.otherwise
+            step, otherwise, more = handled.then, handled.otherwise, handled.more
+        return more
 
     def _emit(self, handled: Handled) -> None:
         """What was committed is published, confirmed, and taken out of the outbox."""

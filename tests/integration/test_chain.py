@@ -14,13 +14,13 @@ from msgspec import structs
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from services.accounting.handlers import chaining as journal_chaining
 from services.accounting.handlers.numbering import number_entries
+from services.accounting.store.chain import CHAINED as JOURNAL
 from services.desk.audit import broken_links
 from services.desk.audit.verifier import canonical
 from services.desk.store.chains import ask
-from services.ledger.handlers import chaining
-from services.ledger.store import chain as chain_store
+from services.ledger.store.chain import CHAINED as LEDGER
+from shared import chaining
 from shared.contracts.audit import AuditHead
 from shared.contracts.codec import decoder, read
 from shared.db import Contended, query, run, transaction
@@ -33,6 +33,8 @@ from tests.receiving_builders import comes, goes, movement, moves, opened, rows
 
 CHAINS = ("ledger", "accounting")
 HEADS = decoder(AuditHead)
+link, tell_heads = chaining.sweeps(LEDGER)
+link_journal, tell_journal_heads = chaining.sweeps(JOURNAL)
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def trade(company: Company, days: int, prefix: str = "") -> None:
 def chain(engine: Engine) -> None:
     """Have both services chain what there is."""
     carry_out(engine, "accounting", number_entries)
-    for schema, sweep in (("ledger", chaining.chain_entries), ("accounting", journal_chaining.chain_entries)):
+    for schema, sweep in (("ledger", link), ("accounting", link_journal)):
         carry_out(engine, schema, sweep)
         while rows(engine, f"SELECT FROM {schema}.unchained"):
             carry_out(engine, schema, sweep)
@@ -74,14 +76,14 @@ def chain(engine: Engine) -> None:
 
 def linking(connection: Connection) -> Handled:
     """Make heads and give links in one transaction."""
-    handled = chaining.chain_entries(connection)
+    handled = link(connection)
     return handled.then(connection) if handled.then else handled
 
 
 def tell(engine: Engine) -> list[AuditHead]:
     """Have both services tell their heads."""
-    told: list[Output] = carry_out(engine, "ledger", chaining.tell_heads)
-    told += carry_out(engine, "accounting", journal_chaining.tell_heads)
+    told: list[Output] = carry_out(engine, "ledger", tell_heads)
+    told += carry_out(engine, "accounting", tell_journal_heads)
     return [read(HEADS, each.body) for each in told]
 
 
@@ -128,7 +130,7 @@ def test_every_entry_and_every_journal_entry_gets_a_link_in_an_unbroken_chain(co
 
 def test_a_journal_entry_has_no_link_before_it_has_its_number(company: Company) -> None:
     trade(company, 1)
-    carry_out(company.engine, "accounting", journal_chaining.chain_entries)
+    carry_out(company.engine, "accounting", link_journal)
     assert rows(company.engine, "SELECT FROM accounting.chain") == []
     assert_sound(company.engine)
     chain(company.engine)
@@ -160,12 +162,11 @@ def test_each_company_has_a_chain_of_its_own(engine: Engine) -> None:
 
 
 def test_much_is_linked_a_portion_at_a_time(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (chaining, journal_chaining):
-        monkeypatch.setattr(module, "AT_ONCE", 2)
+    monkeypatch.setattr(chaining, "AT_ONCE", 2)
     trade(company, 4)
     with transaction(company.engine) as connection:
         number_entries(connection)
-        assert chaining.chain_entries(connection).then is not None
+        assert link(connection).then is not None
         connection.rollback()
     chain(company.engine)
     assert assert_chained(company.engine, "ledger") == 16
@@ -176,11 +177,11 @@ def test_a_sweep_ends_however_much_there_is(company: Company, monkeypatch: pytes
     monkeypatch.setattr(chaining, "AT_ONCE", 1)
     monkeypatch.setattr(chaining, "SECONDS", 0.0)
     trade(company, 4)
-    carry_out(company.engine, "ledger", chaining.chain_entries)
+    carry_out(company.engine, "ledger", link)
     ((linked,),) = rows(company.engine, "SELECT count(*) FROM ledger.chain")
     assert 0 < linked < 16
     while rows(company.engine, "SELECT FROM ledger.unchained"):
-        carry_out(company.engine, "ledger", chaining.chain_entries)
+        carry_out(company.engine, "ledger", link)
     assert assert_chained(company.engine, "ledger") == 16
 
 
@@ -204,14 +205,14 @@ def test_who_finds_another_chaining_a_company_leaves_it_to_that_one(engine: Engi
     shop, twin = Receiving(), Receiving("twin", "twin")
     deliver(engine, shop.movement(leg(1, 2)))
     with transaction(engine) as connection:
-        first_step = chaining.chain_entries(connection)
+        first_step = link(connection)
     assert first_step.then is not None, "a new head is committed before anybody holds it"
     first = Session(engine, first_step.then, pool).hold()
     deliver(engine, shop.movement(leg(1, 3)), twin.movement(leg(1, 2)))
-    carry_out(engine, "ledger", chaining.chain_entries)
+    carry_out(engine, "ledger", link)
     assert rows(engine, "SELECT company, position FROM ledger.chain") == [("twin", 1)]
     first.commit()
-    carry_out(engine, "ledger", chaining.chain_entries)
+    carry_out(engine, "ledger", link)
     assert assert_chained(engine, "ledger") == 2
 
 
@@ -353,7 +354,7 @@ def test_a_head_stands_in_the_outbox_until_it_is_confirmed(company: Company) -> 
     trade(company, 1)
     chain(company.engine)
     with transaction(company.engine) as connection:
-        handled = chaining.tell_heads(connection)
+        handled = tell_heads(connection)
     assert rows(company.engine, "SELECT kind, id FROM ledger.outbox") == [("audit.head.v1", "shop/ledger/4")]
     assert list(handled.released) == [("ledger", "shop/ledger/4")]
 
@@ -413,4 +414,4 @@ def test_an_empty_queue_costs_no_link_and_no_head(engine: Engine) -> None:
     chain(engine)
     assert rows(engine, "SELECT FROM ledger.chain_head") == rows(engine, "SELECT FROM accounting.chain_head") == []
     with transaction(engine) as connection:
-        assert chain_store.take_heads(connection, 10) == []
+        assert chaining.take_heads(LEDGER, connection, 10) == []

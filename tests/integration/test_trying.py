@@ -15,13 +15,14 @@ from sqlalchemy import Engine
 from structlog.testing import capture_logs
 from typer.testing import Result
 
-from services.accounting.handlers import chaining as journal_chaining
 from services.accounting.handlers.numbering import number_entries
+from services.accounting.store.chain import CHAINED as JOURNAL
 from services.desk.cli.asking import Tally
 from services.desk.cli.trying import read_trial
 from services.desk.events import read_event
 from services.desk.pipeline import Pipeline
-from services.ledger.handlers import chaining as ledger_chaining
+from services.ledger.store.chain import CHAINED as LEDGER
+from shared import chaining
 from shared.broker.topology import RECEIVING
 from shared.contracts.codec import Malformed, decoder, read, write
 from shared.contracts.envelope import raw_movements, read_envelope
@@ -35,10 +36,7 @@ from shared.settings import Settings
 from tests import commands
 from tests.builders import carry_out, rows
 
-CHAINING = {
-    "ledger": (ledger_chaining.chain_entries, ledger_chaining.tell_heads),
-    "accounting": (journal_chaining.chain_entries, journal_chaining.tell_heads),
-}
+CHAINING = {"ledger": chaining.sweeps(LEDGER), "accounting": chaining.sweeps(JOURNAL)}
 DAY = "2026-03-02"
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TABLES = """

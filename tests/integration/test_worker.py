@@ -8,7 +8,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -617,3 +617,35 @@ def test_a_body_of_the_outbox_is_told_byte_by_byte(rig: Rig) -> None:
     worker.close()
     (delivery,) = rig.listener.drain(10, 5)
     assert [bytes(raw) for raw in raw_movements(read_envelope(delivery.body).data)] == [body]
+
+
+def test_a_sweep_that_left_something_comes_again_at_once_while_nothing_else_comes(embedded: Rig) -> None:
+    left_behind = [3]
+
+    def sweep(connection: Connection) -> Handled:
+        left_behind[0] -= 1
+        return Handled(more=left_behind[0] > 0)
+
+    worker = embedded.worker(sweeps=[sweep])
+    for _ in range(3):
+        worker.turn(0)
+    assert left_behind == [0]
+    worker.turn(0)
+    assert left_behind == [0], "and then it has its time again"
+    worker.close()
+
+
+def test_while_messages_come_in_a_sweep_that_left_something_waits_for_its_time(embedded: Rig) -> None:
+    swept = []
+
+    def sweep(connection: Connection) -> Handled:
+        swept.append(True)
+        return Handled(more=True)
+
+    service = Service("ledger", {KIND: Handler(movement_reader(Thing), enter)}, [sweep])
+    worker = Worker(service, embedded.broker, embedded.engine, replace(QUICK, sweep_every=600))
+    for name in "abcdef":
+        embedded.publish(things(name))
+        assert worker.turn(0) == 1
+    assert len(swept) == 2, "the first turn and the one after it began alone"
+    worker.close()

@@ -49,6 +49,7 @@ SQL_STANDS_IN = (
     "shared/db.py",
     "shared/granting.py",
     "shared/migrate.py",
+    "shared/chaining.py",
     "shared/outbox.py",
     "shared/parked.py",
     "shared/replay.py",

@@ -4,10 +4,10 @@ Sweeps number journal entries, chain them and lock what was closed, off the path
 """
 
 from services.accounting.handlers.booking import answer_trials, book_movements, book_revaluations
-from services.accounting.handlers.chaining import chain_entries, tell_heads
 from services.accounting.handlers.numbering import number_entries
 from services.accounting.handlers.periods import SCHEMA, catch_up, hear, lock_periods
-from shared import outbox, parked, replay
+from services.accounting.store.chain import CHAINED
+from shared import chaining, outbox, parked, replay
 from shared.contracts.period import PeriodClosing, PeriodReopening
 from shared.contracts.registry import (
     MOVEMENT_POSTED,
@@ -46,7 +46,6 @@ def service() -> Service:
         number_entries,
         lock_periods,
         parked.sweep(SCHEMA),
-        chain_entries,
-        tell_heads,
+        *chaining.sweeps(CHAINED),
     )
     return Service(SCHEMA, HANDLERS, sweeps, replay=replay.due(SCHEMA))

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from services.ledger import store
 from services.ledger.decide.posting import BinKey, Stamps, in_order, post, stamps_of, try_out
 from services.ledger.decide.state import bins_of
-from services.ledger.handlers.chaining import chain_entries, tell_heads
 from services.ledger.handlers.revaluing import revalue_next
-from shared import outbox, parked, replay
+from services.ledger.store.chain import CHAINED
+from shared import chaining, outbox, parked, replay
 from shared.contracts.codec import write
 from shared.contracts.movement import MovementAllocated
 from shared.contracts.registry import MOVEMENT_ALLOCATED, MOVEMENT_POSTED, TRIAL_ALLOCATED, TRIAL_POSTED
@@ -32,8 +32,7 @@ def service() -> Service:
         replay.sweep(REPLAY),
         look_around,
         parked.sweep(SCHEMA),
-        chain_entries,
-        tell_heads,
+        *chaining.sweeps(CHAINED),
     )
     return Service(SCHEMA, HANDLERS, sweeps, give_up=give_up, replay=replay.due(SCHEMA), chore=revalue_next)
 
