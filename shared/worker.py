@@ -28,6 +28,7 @@ from shared.frames import bounded, frames
 from shared.logs import logger
 from shared.metrics import Meter, Metric, Metrics
 from shared.outbox import remove
+from shared.pace import Pace
 from shared.parked import Parked, park
 from shared.reading import known_kind, read_delivery, sent_by
 from shared.service import Handled, Input, Key, Output, Result, Service, Step
@@ -44,20 +45,6 @@ TOO_LONG = IDLE_TIMEOUT_MS / 1000
 
 PORTION_BYTES = 2 * 1024 * 1024
 """How much is worked on before it is acknowledged; a worker that is told to stop leaves what lies behind that."""
-
-CHORE_SIZE = 50
-"""How large the smallest piece of a chore is; the largest is 64 times as large."""
-
-CHORE_SECONDS = 0.015
-"""How long a piece of a chore should take, while messages are coming in."""
-
-CHORE_SECONDS_ALONE = 0.3
-"""How long it may take where none has come in for `CHORE_QUIET` seconds: each piece costs something beside its work."""
-
-CHORE_QUIET = 3.0
-
-CHORE_REST = 1.0
-"""While messages are coming in, a chore rests so many times as long as its last piece took: others need the machine."""
 
 _SHOWN = 1_000
 
@@ -91,11 +78,8 @@ class Worker:
         self._log = logger(service.name)
         self._publisher = broker.publisher()
         self._consumer: Consumer | None = None
-        self._sweep_at = time.monotonic()
-        self._chore_is_due = service.chore is not None
-        self._chore_size = CHORE_SIZE
-        self._busy_at = -CHORE_QUIET
-        self._chore_at = 0.0
+        has_chore = service.chore is not None
+        self._pace = Pace(time.monotonic(), sweep_every=settings.sweep_every, has_chore=has_chore)
 
     def run(self) -> None:
         """Work until told to stop; a set that was begun is finished first."""
@@ -143,8 +127,7 @@ class Worker:
         self._meter.tick()
         self._sweep()
         consumer = self._consumer or self._subscribe()
-        due = min(self._sweep_at, self._chore_at) if self._chore_is_due else self._sweep_at
-        waits = min(timeout, max(due - time.monotonic(), 0.0))
+        waits = min(timeout, self._pace.waits(time.monotonic()))
         deliveries = consumer.drain(self._settings.set_size, waits, self._settings.linger)
         for portion in _by_suspicion(deliveries):
             if self._stop.is_set():
@@ -152,33 +135,26 @@ class Worker:
             with self._meter.timed(Metric.SET_TIME):
                 self._work(portion)
                 consumer.acknowledge(portion)
-        done = self._do_chore(busy=bool(deliveries))
+        if deliveries:
+            self._pace.messages_came(time.monotonic())
+        done = self._do_chore()
         self._beat()
         self._meter.ready(True)
         return len(deliveries) + done
 
-    def _do_chore(self, *, busy: bool) -> int:
-        """Do a piece of the chore, if there is any; 1 if there is more. Messages do not wait long for it to end."""
+    def _do_chore(self) -> int:
+        """Do a piece of the chore, if one is due; 1 if there is more. Messages do not wait long for it to end."""
         began = time.monotonic()
-        if busy:
-            self._busy_at = began
-        if not self._chore_is_due or self._service.chore is None:
-            return 0
-        if began < self._chore_at:
-            return 1
-        self._chore_is_due = False
-        self._follow(self._service.chore(self._chore_size))
-        if not self._chore_is_due:
-            self._chore_size = CHORE_SIZE
-            return 0
-        took = time.monotonic() - began
-        self._meter.observe(Metric.CHORE_TIME, took)
-        alone = self._is_alone(began)
-        self._chore_at = 0.0 if alone else began + took * (1 + CHORE_REST)
-        allowed = CHORE_SECONDS_ALONE if alone else CHORE_SECONDS
-        pace = min(max(allowed / took, 0.5), 2.0)
-        self._chore_size = min(max(int(self._chore_size * pace), CHORE_SIZE), CHORE_SIZE * 64)
-        return 1
+        chore = self._service.chore
+        if chore is None or not self._pace.chore_is_due(began):
+            return int(self._pace.has_more)
+        self._pace.begin_piece()
+        self._follow(chore(self._pace.chore_size))
+        now = time.monotonic()
+        self._pace.end_piece(began, now)
+        if self._pace.has_more:
+            self._meter.observe(Metric.CHORE_TIME, now - began)
+        return int(self._pace.has_more)
 
     def _subscribe(self) -> Consumer:
         self._broker.declare()
@@ -198,13 +174,11 @@ class Worker:
             self._consumer.beat()
 
     def _sweep(self) -> None:
-        if time.monotonic() < self._sweep_at:
+        if not self._pace.sweep_is_due(time.monotonic()):
             return
         left = [self._follow(sweep) for sweep in self._service.sweeps]
-        self._chore_is_due = self._service.chore is not None
         self._meter.add(Metric.SWEEPS)
-        at_once = any(left) and self._is_alone(time.monotonic())
-        self._sweep_at = time.monotonic() + (0.0 if at_once else self._settings.sweep_every)
+        self._pace.swept(time.monotonic(), left=any(left))
 
     def _work(self, deliveries: Sequence[Delivery]) -> None:
         inputs: list[Input] = []
@@ -294,10 +268,6 @@ class Worker:
             return False
         return True
 
-    def _is_alone(self, now: float) -> bool:
-        """Whether no message has come in for a while."""
-        return now - self._busy_at >= CHORE_QUIET
-
     def _follow(self, step: Step | None, otherwise: Callable[[Exception], Step] | None = None) -> bool:
         """A step, and those that follow from it; whether the last left more to do.
 
@@ -333,7 +303,8 @@ class Worker:
         with transaction(self._engine) as connection:
             handled = step(connection)
         self._meter.committed(handled)
-        self._chore_is_due = self._chore_is_due or handled.more
+        if handled.more:
+            self._pace.more_came()
         return handled
 
     def _publish(self, outputs: Sequence[Output]) -> None:
