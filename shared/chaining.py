@@ -114,7 +114,8 @@ def take_heads(chained: Chained, connection: Connection, limit: int) -> list[Hea
 
 def append(chained: Chained, connection: Connection, head: Head, limit: int) -> int:
     """Give links to about `limit` entries of a company whose head is held; to how many."""
-    for covers, digests, recorded_at in query(connection, chained.take, company=head.company, limit=limit):
+    for row in query(connection, chained.take, company=head.company, limit=limit):
+        covers, digests, recorded_at = tuple(row)
         _append(chained, connection, head, covers, bytes(digests), recorded_at)
         return len(covers)
     return 0

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection
@@ -30,10 +31,13 @@ GRACE = 5.0
 """Seconds after the mark at which the last round may begin."""
 
 PAGE = 500
-"""How many keys are looked at, and so how many movements are worked on at most, in a transaction."""
+"""How many movements are worked on at most in a transaction."""
 
-PAGES = 100
-"""How many pages a sweep goes through before the worker turns to its queue again."""
+LOOK = 5_000
+"""How many keys are looked at for them: where nearly nothing is missing, a round through a long history ends soon."""
+
+SECONDS = 0.3
+"""How long a sweep goes on before the worker turns to its queue again."""
 
 _DUE = """
 INSERT INTO {schema}.replay DEFAULT VALUES
@@ -42,22 +46,27 @@ ON CONFLICT (is_due) DO UPDATE SET since = now(), began_at = now(), source = '',
 _ROUND = """
 SELECT began_at, source, id, since + make_interval(secs => :grace) AS until FROM {schema}.replay WHERE began_at <= now()
 """
-# What was parked is known too: an operator decides about it.
+# What was parked is known too: an operator decides about it. The last row, without a body, is where the look ended.
+# The inbox is asked key by key, whatever the planner thinks: as a join it might be read as a whole for each page.
 _PAGE = """
-SELECT stored.source, stored.id, stored.kind, stored.recorded_at < :until AS counts,
-    CASE WHEN own.id IS NULL AND NOT EXISTS (
+WITH stored AS (
+    SELECT * FROM ({feeds}) AS fed ORDER BY source, id LIMIT :look
+), missing AS (
+    SELECT source, id, kind, recorded_at, body FROM stored
+    WHERE (SELECT own.id FROM {schema}.movement AS own WHERE (own.source, own.id) = (stored.source, stored.id)) IS NULL
+    AND NOT EXISTS (
         SELECT FROM {schema}.parked
-        WHERE (parked.source, parked.id, parked.kind) = (stored.source, stored.id, stored.kind)
-    ) THEN stored.body END AS body
-FROM (
-    SELECT * FROM ({feeds}) AS fed ORDER BY source, id LIMIT :page
-) AS stored LEFT JOIN {schema}.movement AS own USING (source, id)
-ORDER BY stored.source, stored.id
+        WHERE (parked.source, parked.id, parked.kind) = (stored.source, stored.id, stored.kind))
+    ORDER BY source, id LIMIT :page
+)
+SELECT source, id, kind, recorded_at < :until AS counts, body FROM missing
+UNION ALL (SELECT source, id, kind, false, NULL FROM stored ORDER BY source DESC, id DESC LIMIT 1)
+ORDER BY source, id, body NULLS LAST
 """
 # Of each view no more than a page, in the order of its key: none of them is read or sorted as a whole.
 _FEED = """(
     SELECT source, id, recorded_at, {column} AS body, '{kind}' AS kind FROM {view}
-    WHERE (source, id) > (:source, :id) ORDER BY source, id LIMIT :page
+    WHERE (source, id) > (:source, :id) ORDER BY source, id LIMIT :look
 )"""
 # One worker at a time: who finds the row taken, or moved on, leaves the rest to the other.
 _MINE = """
@@ -109,7 +118,7 @@ class _Page:
     start: Key
     end: Key
     missing: Sequence[_Missing]
-    left: int = field(compare=False)
+    deadline: float = field(compare=False)
 
 
 def due(schema: str) -> Step:
@@ -124,17 +133,17 @@ def due(schema: str) -> Step:
 
 def sweep(replay: Replay) -> Step:
     """A step that goes on with the replay that is due, if one is."""
-    return partial(_look, replay, PAGES)
+    return lambda connection: _look(replay, monotonic() + SECONDS, connection)
 
 
-def _look(replay: Replay, left: int, connection: Connection) -> Handled:
+def _look(replay: Replay, deadline: float, connection: Connection) -> Handled:
     """Find out what is missing on the next page. What is done about it is done in a transaction of its own."""
-    rounds = query(connection, _sql(_ROUND, replay), grace=GRACE) if left else ()
+    rounds = query(connection, _sql(_ROUND, replay), grace=GRACE)
     if not rounds:
         return Handled()
     (current,) = rounds
     at = {"source": current.source, "id": current.id}
-    rows = query(connection, _sql(_PAGE, replay), **at, until=current.until, page=PAGE)
+    rows = query(connection, _sql(_PAGE, replay), **at, until=current.until, look=LOOK, page=PAGE)
     start = (current.source, current.id)
     if not rows:
         return _end(replay, current, connection)
@@ -144,7 +153,8 @@ def _look(replay: Replay, left: int, connection: Connection) -> Handled:
         for row in rows
         if row.body is not None
     ]
-    return _work_on(replay, _Page(current.began_at, start, (rows[-1].source, rows[-1].id), missing, left))
+    end = missing[-1].key if len(missing) == PAGE else (rows[-1].source, rows[-1].id)
+    return _work_on(replay, _Page(current.began_at, start, end, missing, deadline))
 
 
 def _end(replay: Replay, current: Any, connection: Connection) -> Handled:
@@ -171,7 +181,7 @@ def _take(replay: Replay, page: _Page, connection: Connection) -> Handled:
     handled = _handle(replay, readable, connection)
     outbox.add(connection, replay.schema, handled.outputs)
     released = sorted({(each.source, each.id) for each in handled.outputs})
-    return replace(handled, released=released, then=partial(_look, replay, page.left - 1))
+    return _go_on(replay, page, replace(handled, released=released))
 
 
 def _handle(replay: Replay, inputs: Sequence[Input], connection: Connection) -> Handled:
@@ -203,14 +213,21 @@ def _isolate(replay: Replay, page: _Page, error: Exception) -> Step:
 def _keep(replay: Replay, page: _Page, error: Exception, give_up: GiveUp, connection: Connection) -> Handled:
     if _advance(replay, page, connection):
         give_up(_read(replay, page.missing[0]), error, connection)
-    return Handled(then=partial(_look, replay, page.left - 1))
+    return _go_on(replay, page, Handled())
 
 
 def _park(replay: Replay, page: _Page, error: Exception, connection: Connection) -> Handled:
     if _advance(replay, page, connection):
         spoiled = [_parked(_read(replay, each), error, "unprocessable") for each in page.missing]
         park(connection, replay.schema, spoiled)
-    return Handled(then=partial(_look, replay, page.left - 1))
+    return _go_on(replay, page, Handled())
+
+
+def _go_on(replay: Replay, page: _Page, handled: Handled) -> Handled:
+    """The next page follows, or, where it is late, a later sweep."""
+    if monotonic() >= page.deadline:
+        return replace(handled, more=True)
+    return replace(handled, then=partial(_look, replay, page.deadline))
 
 
 def _advance(replay: Replay, page: _Page, connection: Connection) -> bool:

@@ -183,7 +183,7 @@ def run_late(engine: Engine) -> None:
 @pytest.mark.usefixtures("at_once")
 def test_a_queue_that_vanishes_again_begins_the_replay_anew(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "PAGE", 1)
-    monkeypatch.setattr(replay, "PAGES", 1)
+    monkeypatch.setattr(replay, "SECONDS", 1e-9)
     movements = many(3)
     store(engine, movements[1:])
     vanish(engine, LEDGER)
