@@ -1,6 +1,6 @@
 """Additional costs: what a movement adds to the value of what comes in, with their accounts."""
 
-from services.receiving.decide.accounts import account_of, is_known
+from services.receiving.decide.accounts import account_of, named_account
 from services.receiving.decide.case import Case
 from services.receiving.decide.money import check_size
 from shared.contracts.movement import AllocatedCost
@@ -26,14 +26,13 @@ def allocated_costs(case: Case) -> list[AllocatedCost]:
             case.refuse("too_many_places", None, amount=cost.amount, currency=case.company.currency)
         if cost.amount < ZERO and not landing:
             case.refuse("cost_negative", None, amount=cost.amount)
-        if cost.account is not None and not is_known(case.company, cost.account):
-            case.refuse("unknown_account", None, account=cost.account)
         if cost.spread == "share" and not shared:
             case.refuse("share_missing", None, amount=cost.amount)
     check_size(case, None, sum((abs(cost.amount) for cost in costs), ZERO))
     default = account_of(case.company, Role.EXPENSES_IN_VALUATION)
+    accounts = [named_account(case, None, cost.account, default) for cost in costs]
     return [
-        AllocatedCost(account=cost.account or default, amount=cost.amount, spread=cost.spread)
-        for cost in costs
+        AllocatedCost(account=account, amount=cost.amount, spread=cost.spread)
+        for cost, account in zip(costs, accounts, strict=True)
         if cost.amount
     ]

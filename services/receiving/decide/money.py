@@ -8,7 +8,7 @@ mirror of it. In an exchange what comes back stands among the debits, and is due
 from collections.abc import Iterable
 from decimal import Decimal
 
-from services.receiving.decide.accounts import account_of, is_known
+from services.receiving.decide.accounts import TENDERS, account_of, named_account
 from services.receiving.decide.case import Case, Plan
 from services.receiving.decide.lines import comes_back, numbered
 from services.receiving.decide.refunds import refunds
@@ -19,10 +19,6 @@ from shared.quantities import ZERO, Money, amount_of, fits
 
 AMOUNT_LIMIT = Decimal(10) ** 15
 """No amount may be as large: `Money` has 15 digits before its point."""
-
-
-TENDERS = ("cash", "card")
-"""Kinds of tender that have an account by default, of their own name; any other kind is an account of the company."""
 
 
 def money_sides(case: Case, planned: Plan) -> MoneySides | None:
@@ -87,10 +83,10 @@ def _takes_its_part(case: Case, line: RequestedLine) -> bool:
 
 def _stated(case: Case, number: int, line: RequestedLine) -> list[AccountAmount]:
     net = _net(case, number, line)
-    income = _account(case, number, line.account, account_of(case.company, Role.INCOME))
+    income = named_account(case, number, line.account, account_of(case.company, Role.INCOME))
     booked = [AccountAmount(account=income, amount=Money(net), line=number)]
     for tax in line.tax:
-        account = _account(case, number, tax.account, account_of(case.company, Role.TAX))
+        account = named_account(case, number, tax.account, account_of(case.company, Role.TAX))
         booked.append(AccountAmount(account=account, amount=_checked(case, number, tax.amount), line=number))
     return booked
 
@@ -132,11 +128,13 @@ def _pay(case: Case, paying: list[AccountAmount], owing: list[AccountAmount]) ->
     rounding = _checked(case, None, Money(0) if money.rounding is None else money.rounding)
     owed = due - rounding - _total(tenders)
     if not tenders:
-        receivable = AccountAmount(account=account_of(case.company, Role.RECEIVABLE), amount=Money(abs(owed)))
+        account = named_account(case, None, None, account_of(case.company, Role.RECEIVABLE))
+        receivable = AccountAmount(account=account, amount=Money(abs(owed)))
         (paying if owed >= ZERO else owing).append(receivable)
     elif owed and _is_due(case):
         case.refuse("money_unbalanced", None, due=due, tendered=_total(tenders), rounding=rounding)
-    paying += [*tenders, AccountAmount(account=account_of(case.company, Role.CASH_ROUNDING), amount=rounding)]
+    account = named_account(case, None, None, account_of(case.company, Role.CASH_ROUNDING))
+    paying += [*tenders, AccountAmount(account=account, amount=rounding)]
 
 
 def _is_due(case: Case) -> bool:
@@ -149,14 +147,8 @@ def _tendered(case: Case, tender: Tender) -> AccountAmount:
     if tender.account is None and tender.kind is None:
         case.refuse("tender_without_account", None, amount=tender.amount)
     named = tender.account or (None if tender.kind in TENDERS else tender.kind)
-    account = _account(case, None, named, tender.kind or account_of(case.company, Role.RECEIVABLE))
+    account = named_account(case, None, named, tender.kind or account_of(case.company, Role.RECEIVABLE))
     return AccountAmount(account=account, amount=_checked(case, None, tender.amount))
-
-
-def _account(case: Case, number: int | None, named: str | None, default: str) -> str:
-    if named is not None and not is_known(case.company, named):
-        case.refuse("unknown_account", number, account=named)
-    return named or default
 
 
 def _checked(case: Case, number: int | None, amount: Money) -> Money:

@@ -11,8 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from services.receiving.decide.case import Case, Line
+from services.receiving.decide.shelf import Shelf
 from services.receiving.decide.stock import NEVER, Batch, BatchStock, BinKey, Entered, Serial, Warehouse
-from shared.purposes import BatchState, Pick
+from shared.purposes import BatchState, Pick, Tracking
 from shared.quantities import ZERO
 
 _NEVER_ENTERED = Entered(NEVER, 0, 0)
@@ -28,17 +29,34 @@ class Pickable:
     entered: Entered
 
 
-def pickable_batches(case: Case, line: Line, warehouse: Warehouse) -> list[Pickable]:
+def pickable_batches(case: Case, line: Line, warehouse: Warehouse) -> Iterator[Pickable]:
     """The batches of a bin that may be picked at the movement's day, in the order in which to pick them."""
+    for number, free in shelf_of(case, line, warehouse):
+        batch = case.draft.batches.get(case.batch_key(line.item, number)) or Batch()
+        yield Pickable(number, free, batch.expires_on, batch.entered or _NEVER_ENTERED)
+
+
+def shelf_of(case: Case, line: Line, warehouse: Warehouse) -> Shelf:
+    """The batches of a bin that may be picked at the movement's day, with how much of each; all lines have one shelf.
+
+    All that leaves is picked before anything arrives that would change the order.
+    """
     key = case.bin_key(line.item, warehouse)
-    found = []
-    for number in case.draft.stock.batches_in.get(key, ()):
-        batch = case.draft.batches.get(case.batch_key(line.item, number))
-        stock = case.draft.batch_stock.get((*key, number)) or BatchStock()
-        free = stock.quantity - stock.reserved
-        if batch is not None and free > ZERO and why_not(batch, case.day) is None:
-            found.append(Pickable(number, free, batch.expires_on, batch.entered or _NEVER_ENTERED))
-    return in_order(found, line.item.pick)
+    shelf = case.shelves.get(key)
+    if shelf is None:
+        stocks = case.draft.batch_stock
+        sound = [number for number in _pick_order(case, line, key) if _is_sound(case, line, number)]
+        shelf = case.shelves[key] = Shelf(sound, lambda number: _free(stocks.get((*key, number))), stocks.changed[key])
+    return shelf
+
+
+def _is_sound(case: Case, line: Line, number: str) -> bool:
+    batch = case.draft.batches.get(case.batch_key(line.item, number))
+    return batch is not None and why_not(batch, case.day) is None
+
+
+def _free(stock: BatchStock | None) -> Decimal:
+    return stock.quantity - stock.reserved if stock is not None else ZERO
 
 
 def pickable_serials(case: Case, line: Line, warehouse: Warehouse) -> Iterator[str]:
@@ -60,14 +78,27 @@ def pickable_serials(case: Case, line: Line, warehouse: Warehouse) -> Iterator[s
 
 
 def _pick_order(case: Case, line: Line, key: BinKey) -> Sequence[str]:
-    """The serials of a bin in the order in which to pick them; sorted once, until others come there."""
+    """What stands in a bin in the order in which to pick it; sorted once, until others come there."""
     stock = case.draft.stock
     order = stock.pick_orders.get(key)
     if order is None:
-        standing = [(number, stock.serials[(*key[:2], number)]) for number in stock.serials_in.get(key, ())]
-        found = [_unit(number, serial, _batch_of(case, line, serial)) for number, serial in standing]
+        found = _STANDING[line.item.tracking](case, line, key)
         order = stock.pick_orders[key] = [each.number for each in in_order(found, line.item.pick)]
     return order
+
+
+def _serials_standing(case: Case, line: Line, key: BinKey) -> Iterator[Pickable]:
+    stock = case.draft.stock
+    for number in stock.serials_in.get(key, ()):
+        serial = stock.serials[(*key[:2], number)]
+        yield _unit(number, serial, _batch_of(case, line, serial))
+
+
+def _batches_standing(case: Case, line: Line, key: BinKey) -> Iterator[Pickable]:
+    stock = case.draft.stock
+    for number in stock.batches_in.get(key, ()):
+        batch = stock.batches.get(case.batch_key(line.item, number)) or Batch()
+        yield Pickable(number, ZERO, batch.expires_on, batch.entered or _NEVER_ENTERED)
 
 
 def _unit(number: str, serial: Serial, batch: Batch | None) -> Pickable:
@@ -107,7 +138,7 @@ def _by_expiry(each: Pickable) -> tuple[date, Entered, str]:
     return (each.expires_on or date.max, each.entered, each.number)
 
 
-def spread(wanted: Decimal, pickable: Sequence[Pickable]) -> list[tuple[str, Decimal]]:
+def spread(wanted: Decimal, pickable: Iterable[Pickable]) -> list[tuple[str, Decimal]]:
     """Take from the first on until the quantity is reached: how much of which; less than wanted if there is less."""
     taken = []
     for each in pickable:
@@ -124,4 +155,8 @@ _ORDERS: Mapping[Pick, _Order] = {
     Pick.FIFO: _Order(_by_entry),
     Pick.LIFO: _Order(_by_entry, backwards=True),
     Pick.EXPLICIT: _Order(_by_entry),
+}
+_STANDING: Mapping[Tracking, Callable[[Case, Line, BinKey], Iterator[Pickable]]] = {
+    Tracking.SERIAL: _serials_standing,
+    Tracking.BATCH: _batches_standing,
 }
