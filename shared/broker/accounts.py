@@ -11,19 +11,24 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.broker.lanes import SOURCE_NAME, intake_of, with_lanes
 from shared.broker.topology import (
     ACCOUNTING,
+    AFTERCARE,
+    AFTERCARE_TYPES,
     DEAD,
     EVENTS,
     INTAKE,
     LEDGER,
     RECEIVING,
+    SERVICES,
     TOPOLOGY,
     WORK,
+    Topology,
     definitions,
 )
 from shared.errors import Fatal
@@ -35,17 +40,27 @@ OURS = "stockbook-"
 _NOTHING = "^$"
 _ANYTHING = ".*"
 _TEMPORARY = "amq\\.gen-.*"  # queues that the broker gives a name to, for one connection
-_SOURCE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PARTITION = r"(\.p[0-9]{2})?"
 
 # What a service publishes: to which exchanges, and of the events only what is its own to tell.
-_PUBLISHES = {RECEIVING: (WORK, EVENTS), LEDGER: (WORK, EVENTS), ACCOUNTING: (EVENTS,)}
+_PUBLISHES = {RECEIVING: (WORK, EVENTS), LEDGER: (WORK, EVENTS), ACCOUNTING: (EVENTS,), AFTERCARE: (EVENTS,)}
 _TELLS = {
     RECEIVING: r"^outcome\..+$",
     LEDGER: r"^(movement|stock|audit)\..+$",
     ACCOUNTING: r"^(journal|period|audit)\..+$|^outcome\.tried\..+$",
+    AFTERCARE: r"^outcome\.(accepted|rejected)\..+$|^coverage\.changed\..+$",
 }
-_MOVEMENTS = ("movement.requested.v1", "source.manifest.v1")
+_MOVEMENTS = (
+    *AFTERCARE_TYPES,
+    "movement.requested.v1",
+    "source.manifest.v1",
+    "reservation.requested.v1",
+    "reservation.released.v1",
+    "count.opened.v1",
+    "count.reported.v1",
+    "count.accepted.v1",
+    "count.cancelled.v1",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +89,8 @@ class Account:
 class Source:
     """An upstream that has an account of its own name.
 
-    It sends movements; with `defines` also masters and closings. `password` None: another one lets it in, or nobody.
+    It sends movements and reservations; with `defines` also masters and closings. `password` None: another one lets it
+    in, or nobody.
     """
 
     name: str
@@ -82,10 +98,10 @@ class Source:
     password: str | None = field(default=None, repr=False)
 
 
-def service_account(service: str) -> Account:
+def service_account(service: str, topology: Topology = TOPOLOGY) -> Account:
     """The account of a worker: it makes its own queues again if they vanish, and reads no other."""
-    own = _queues_of(service)
-    bound_to = {binding.exchange for binding in TOPOLOGY.bindings if binding.queue in own}
+    own = [each.name for each in topology.queues if each.name == service or each.name.startswith(f"{service}.")]
+    bound_to = {binding.exchange for binding in topology.bindings if binding.queue in own}
     return Account(
         f"{OURS}{service}",
         configure=_names(own),
@@ -95,18 +111,23 @@ def service_account(service: str) -> Account:
     )
 
 
-def source_account(source: Source) -> Account:
-    """The account of an upstream: it publishes to the intake, and hears its own outcomes in queues of its own."""
-    if not _SOURCE.fullmatch(source.name) or source.name == OWNER or source.name.startswith(OURS):
+def source_account(source: Source, lanes: Collection[str] = ()) -> Account:
+    """The account of an upstream: it publishes to the intake, and hears its own outcomes in queues of its own.
+
+    If it is one of those with `lanes`, it publishes to its own lane, and nowhere else.
+    """
+    ours = source.name in (OWNER, *_PUBLISHES) or source.name.startswith(OURS)
+    if ours or not SOURCE_NAME.fullmatch(source.name):
         raise Fatal("no source has such a name", source=source.name)
     kinds = ".+" if source.defines else f"({'|'.join(map(re.escape, _MOVEMENTS))}){_PARTITION}"
+    intake = intake_of(source.name) if source.name in lanes else INTAKE
     own = (f"{source.name}.outcomes",)
     return Account(
         source.name,
         configure=_names(own, _TEMPORARY),
-        write=_names({INTAKE, *own}, _TEMPORARY),
+        write=_names({intake, *own}, _TEMPORARY),
         read=_names({EVENTS, *own}, _TEMPORARY),
-        topics=(Topics(INTAKE, write=f"^{kinds}$"), Topics(EVENTS, read=rf"^outcome\.[a-z]+\.v[0-9]+\.{source.name}$")),
+        topics=(Topics(intake, write=f"^{kinds}$"), Topics(EVENTS, read=rf"^outcome\.[a-z]+\.v[0-9]+\.{source.name}$")),
         limits={"max-connections": 20, "max-channels": 100},
     )
 
@@ -122,13 +143,15 @@ def definitions_file(
     sources: Iterable[Source] = (),
     vhost: str = "/",
     salt: Callable[[int], bytes] = secrets.token_bytes,
+    lanes: Collection[str] = (),
 ) -> dict[str, Any]:
     """The whole definitions file: accounts, rights, policies, topology. `passwords` are those of ours, by their names.
 
-    Raises Fatal for a source that cannot have an account.
+    `lanes` are the sources that have one. Raises Fatal for a source that cannot have an account, or a lane.
     """
-    given = [(account, passwords.get(account.name)) for account in ACCOUNTS]
-    given += [(source_account(source), source.password) for source in sources]
+    topology = with_lanes(lanes)
+    given = [(account, passwords.get(account.name)) for account in _ours(topology)]
+    given += [(source_account(source, lanes), source.password) for source in sources]
     accounts = [account for account, _ in given]
     return {
         "vhosts": [{"name": vhost}],
@@ -146,7 +169,7 @@ def definitions_file(
             {"name": name, "vhost": vhost, "apply-to": "queues", "priority": 0, "pattern": pattern, "definition": limit}
             for name, (pattern, limit) in _POLICIES.items()
         ],
-        **definitions(TOPOLOGY, vhost),
+        **definitions(topology, vhost),
     }
 
 
@@ -165,24 +188,22 @@ def _digest(password: str, salt: bytes) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def _queues_of(service: str) -> list[str]:
-    return [queue.name for queue in TOPOLOGY.queues if queue.name == service or queue.name.startswith(f"{service}.")]
-
-
 def _names(names: Iterable[str], *patterns: str) -> str:
     return f"^({'|'.join([*map(re.escape, sorted(names)), *patterns])})$"
 
 
-ACCOUNTS = (
-    Account(OWNER, _ANYTHING, _ANYTHING, _ANYTHING, tags=("administrator",)),
-    *map(service_account, (RECEIVING, LEDGER, ACCOUNTING)),
-    # Publishes files, sends parked messages again, and listens to any outcome.
-    Account(
+def _ours(topology: Topology) -> tuple[Account, ...]:
+    # The desk publishes files, sends parked messages again, and listens to any outcome.
+    desk = Account(
         f"{OURS}desk",
         configure=f"^{_TEMPORARY}$",
         write=f"^({re.escape(INTAKE)}|{re.escape(WORK)}|{_TEMPORARY})$",
         read=f"^({re.escape(EVENTS)}|{_TEMPORARY})$",
         topics=(Topics(EVENTS, read=r"^outcome\..+$"),),
-    ),
-)
+    )
+    owner = Account(OWNER, _ANYTHING, _ANYTHING, _ANYTHING, tags=("administrator",))
+    return (owner, *(service_account(each, topology) for each in SERVICES), desk)
+
+
+ACCOUNTS = _ours(TOPOLOGY)
 """Our own accounts; those of upstreams are named by who runs the broker."""

@@ -1,4 +1,4 @@
-"""One connection to RabbitMQ with one channel, and what its failures mean.
+"""One connection to RabbitMQ with its channel, and what its failures mean.
 
 The idea: a `Link` belongs to one thread, reads one frame at a time, and is dead after its first error. Nothing is
 ever repaired on it: a late confirm or an old delivery tag would be credited to the wrong message.
@@ -54,7 +54,7 @@ class Link:
         self._socket = connection.sock
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
-        self.channel = self._open_channel()
+        self.channel = self.open_channel()
 
     def read(self, wait: float) -> bool:
         """Handle one frame if one comes within `wait` seconds; whether one came.
@@ -77,10 +77,11 @@ class Link:
             pass
         self._connection.heartbeat_tick()
 
-    def renew_channel(self) -> None:
-        """Close the channel and open another: what was delivered on it and not acknowledged goes back to its queue."""
-        self.channel.close()
-        self.channel = self._open_channel()
+    def open_channel(self) -> Any:
+        """A channel beside the link's own, for whoever needs one to close by itself."""
+        channel = self._connection.channel()
+        channel.auto_decode = False  # else a content_encoding in a message turns its bytes into text
+        return channel
 
     @contextmanager
     def talking(self, fatal: frozenset[int] = FORBIDDEN, **facts: object) -> Iterator[None]:
@@ -104,11 +105,6 @@ class Link:
     def abandon(self) -> None:
         """Drop the connection without a word."""
         self._connection.collect()
-
-    def _open_channel(self) -> Any:
-        channel = self._connection.channel()
-        channel.auto_decode = False  # else a content_encoding in a message turns its bytes into text
-        return channel
 
     def _is_readable(self, wait: float) -> bool:
         decrypted = getattr(self._socket, "pending", None)

@@ -8,7 +8,7 @@ is no delivery limit: a message that kills its worker kills this broker too.
 import operator
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from threading import Condition
@@ -25,7 +25,8 @@ from shared.broker.interface import (
     Unroutable,
     unroutable,
 )
-from shared.broker.topology import TOPOLOGY, Binding, Exchange, matches
+from shared.broker.lanes import SET, Turns, queues_with, with_lanes
+from shared.broker.topology import Binding, Exchange, matches
 
 
 @dataclass(slots=True)
@@ -43,8 +44,9 @@ _Ready = deque[_Entry]
 class EmbeddedBroker:
     """A broker for the threads of one process. See `interface.Broker`."""
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: Iterable[str] = ()) -> None:
         self.changed = Condition()  # guards everything here and in the consumers
+        self._topology = with_lanes(lanes)
         self._exchanges: dict[str, Exchange] = {}
         self._queues: dict[str, _Ready] = {}
         self._bindings: dict[Binding, None] = {}
@@ -54,15 +56,16 @@ class EmbeddedBroker:
     def declare(self) -> None:
         """See `interface.Broker`."""
         with self.changed:
-            self._exchanges.update((exchange.name, exchange) for exchange in TOPOLOGY.exchanges)
-            for queue in TOPOLOGY.queues:
+            self._exchanges.update((exchange.name, exchange) for exchange in self._topology.exchanges)
+            for queue in self._topology.queues:
                 self._queues.setdefault(queue.name, deque())
-            self._bindings.update(dict.fromkeys(TOPOLOGY.bindings))
+            self._bindings.update(dict.fromkeys(self._topology.bindings))
 
     def consumer(self, queue: str, prefetch: int) -> Consumer:
         """See `interface.Broker`."""
         with self.changed:
-            return _EmbeddedConsumer(self, queue, self._known(queue), prefetch)
+            names = queues_with(self._topology, queue)
+            return _EmbeddedConsumer(self, queue, [self._known(name) for name in names], prefetch)
 
     def publisher(self, user: str | None = None) -> Publisher:
         """See `interface.Broker`. Nobody logs in here: `user` is taken for the account that does."""
@@ -82,7 +85,7 @@ class EmbeddedBroker:
             name = f"temporary.{next(self._temporary)}"
             queue = self._queues[name] = deque()
             self._bindings.update((Binding(exchange, key, name), None) for key in routing_keys)
-            return _EmbeddedConsumer(self, name, queue, prefetch=0, temporary=True)
+            return _EmbeddedConsumer(self, name, [queue], prefetch=0, temporary=True)
 
     def close(self) -> None:
         """Nothing can be published or taken any more: who waits is woken with `BrokerUnavailable`."""
@@ -165,20 +168,23 @@ class _EmbeddedConsumer:
     """See `interface.Consumer`."""
 
     def __init__(
-        self, broker: EmbeddedBroker, name: str, queue: _Ready, prefetch: int, *, temporary: bool = False
+        self, broker: EmbeddedBroker, name: str, queues: Sequence[_Ready], prefetch: int, *, temporary: bool = False
     ) -> None:
         self._broker = broker
         self._name = name
-        self._queue = queue
+        self._queues = queues
+        self._turns = Turns(len(queues))
         self._prefetch = prefetch or sys.maxsize
         self._temporary = temporary
         self._tags = count(1)
-        self._outstanding: dict[int, _Entry] = {}
+        self._outstanding: dict[int, tuple[_Ready, _Entry]] = {}
         self._closed = False
 
     def drain(self, limit: int, timeout: float, linger: float = 0.0) -> list[Delivery]:
         with self._broker.changed:
             self._wait_for_one(timeout)
+            if len(self._queues) > 1:
+                return self._take_in_turn(min(limit, SET))
             taken = self._take(limit)
             deadline = monotonic() + linger
             while 1 < len(taken) < limit and self._wait_for_one(min(deadline - monotonic(), linger / 4)):
@@ -192,7 +198,7 @@ class _EmbeddedConsumer:
 
     def requeue(self, deliveries: Sequence[Delivery]) -> None:
         with self._broker.changed:
-            self._broker.give_back(self._queue, self._withdraw(deliveries))
+            self._give_back(self._withdraw(deliveries))
 
     def beat(self) -> None:
         """There is no connection to keep alive."""
@@ -202,7 +208,7 @@ class _EmbeddedConsumer:
             if self._closed:
                 return
             self._closed = True
-            self._broker.give_back(self._queue, list(self._outstanding.values()))
+            self._give_back(list(self._outstanding.values()))
             self._outstanding.clear()
             if self._temporary:
                 self._broker.forget(self._name)
@@ -213,15 +219,21 @@ class _EmbeddedConsumer:
 
     def _can_take(self) -> bool:
         self._check_open()
-        return bool(self._queue) and len(self._outstanding) < self._prefetch
+        return any(self._queues) and len(self._outstanding) < self._prefetch
 
     def _take(self, limit: int) -> list[Delivery]:
-        room = min(limit, self._prefetch - len(self._outstanding), len(self._queue))
-        return [self._hand_out(self._queue.popleft()) for _ in range(room)]
+        (queue,) = self._queues
+        room = min(limit, self._prefetch - len(self._outstanding), len(queue))
+        return [self._hand_out(queue) for _ in range(room)]
 
-    def _hand_out(self, entry: _Entry) -> Delivery:
+    def _take_in_turn(self, limit: int) -> list[Delivery]:
+        room = min(limit, self._prefetch - len(self._outstanding))
+        return [self._hand_out(self._queues[number]) for number in self._turns.deal(self._queues, room, _size)]
+
+    def _hand_out(self, queue: _Ready) -> Delivery:
         number = next(self._tags)
-        self._outstanding[number] = entry
+        entry = queue.popleft()
+        self._outstanding[number] = (queue, entry)
         message = entry.message
         return Delivery(
             body=message.body,
@@ -233,7 +245,11 @@ class _EmbeddedConsumer:
             user=entry.user,
         )
 
-    def _withdraw(self, deliveries: Sequence[Delivery]) -> list[_Entry]:
+    def _give_back(self, held: Sequence[tuple[_Ready, _Entry]]) -> None:
+        for queue in self._queues:
+            self._broker.give_back(queue, [entry for origin, entry in held if origin is queue])
+
+    def _withdraw(self, deliveries: Sequence[Delivery]) -> list[tuple[_Ready, _Entry]]:
         """Take `deliveries` out of this consumer's hands; the entries in the order in which they came."""
         self._check_open()
         numbers = sorted({number for consumer, number in (d.tag for d in deliveries) if consumer is self})
@@ -245,6 +261,10 @@ class _EmbeddedConsumer:
         self._broker.check_open()
         if self._closed:
             raise BrokerUnavailable("this consumer is closed", queue=self._name)
+
+
+def _size(entry: _Entry) -> int:
+    return len(entry.message.body)
 
 
 _FITS: dict[str, Callable[[str, str], bool]] = {

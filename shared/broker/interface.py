@@ -80,7 +80,7 @@ def unroutable(returned: Sequence[Message]) -> Unroutable:
 
 
 class Consumer(Protocol):
-    """Takes messages from one queue. Used by one thread, closed by whoever made it."""
+    """Takes messages from one queue, and from its lanes. Used by one thread, closed by whoever made it."""
 
     def drain(self, limit: int, timeout: float, linger: float = 0.0) -> list[Delivery]:
         """Take up to `limit` messages, waiting at most `timeout` seconds for the first; none come: an empty list.
@@ -138,6 +138,7 @@ class Broker(Protocol):
     def consumer(self, queue: str, prefetch: int) -> Consumer:
         """Take from `queue`, at most `prefetch` messages unacknowledged (0: any number).
 
+        If sources have lanes beside it, from all of these in turn, and few at a time: whatever `drain` is asked for.
         Raises `QueueVanished`, `BrokerUnavailable`.
         """
         ...
