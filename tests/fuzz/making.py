@@ -16,14 +16,29 @@ import msgspec
 from msgspec import inspect
 
 from shared.broker.topology import partition
-from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED, STRUCTS
+from shared.contracts.registry import (
+    COUNT_ACCEPTED,
+    COUNT_CANCELLED,
+    COUNT_OPENED,
+    COUNT_REPORTED,
+    MASTERS,
+    MOVEMENT_REQUESTED,
+    RESERVATION_RELEASED,
+    RESERVATION_REQUESTED,
+    STRUCTS,
+)
 from shared.purposes import PURPOSES, Flow
 from tests.fuzz.values import DATES, INTEGERS, NUMBERS, TEXTS, TIMES, nested, odd
 
 Make = Callable[[Random], Any]
 
 SAMPLES = [json.loads(path.read_bytes()) for path in sorted((Path(__file__).parents[1] / "contracts").glob("*.json"))]
-KINDS = (*[MOVEMENT_REQUESTED] * 12, *MASTERS)
+KINDS = (
+    *[MOVEMENT_REQUESTED] * 12,
+    *MASTERS,
+    *[RESERVATION_REQUESTED, COUNT_OPENED, COUNT_REPORTED] * 2,
+    *(RESERVATION_RELEASED, COUNT_ACCEPTED, COUNT_CANCELLED),
+)
 SENT = [sample for sample in SAMPLES if sample["type"] in KINDS]
 
 NAMES: Mapping[str, Sequence[str]] = {

@@ -1,0 +1,91 @@
+"""What was made of what, as far as the gate has accepted it: which goods went into a making, and which came out of it.
+
+The one idea: a making stands between its goods, so it takes a row for each of them, and no row for each pair. Like all
+that tells what *is*, it is written in the transaction that accepts the making, under the locks of its goods, and
+deleted with what is cancelled: whoever holds a batch's lock sees all that was made of it, posted or not.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from services.receiving.decide.allocation import Accepted
+from shared.contracts.movement import Leg, MovementAllocated
+from shared.db import copy, query, run
+from shared.purposes import PURPOSES, Flow, Tracking
+from shared.quantities import ZERO
+
+_FORGET = "DELETE FROM receiving.making WHERE (company, source, id) = (:company, :source, :id)"
+# A batch of an item that is kept in serials is its units. UNION lets go of what was found before, so that it ends.
+_DESCENDANTS = """
+WITH RECURSIVE descendant (item, tracking, number) AS (
+    SELECT cast(:item AS text), tracking, number FROM (
+        SELECT 'batch' AS tracking, cast(:batch AS text) AS number
+        UNION ALL
+        SELECT 'serial', serial FROM receiving.serial WHERE (company, item, batch) = (:company, :item, :batch)
+    ) AS start
+    UNION
+    SELECT made.item, made.tracking, made.number
+    FROM descendant CROSS JOIN LATERAL (
+        SELECT source, id FROM receiving.making AS took
+        WHERE (took.company, took.item, took.tracking, took.number)
+            = (:company, descendant.item, descendant.tracking, descendant.number)
+            AND took.number <> '' AND NOT took.produced
+        OFFSET 0
+    ) AS movement
+    JOIN receiving.making AS made
+        ON (made.company, made.source, made.id) = (:company, movement.source, movement.id) AND made.produced
+)
+SELECT item, tracking, number FROM descendant
+WHERE (item, tracking, number) <> (:item, 'batch', :batch) ORDER BY item, tracking, number
+"""
+_COLUMNS = "company, source, id, produced, item, tracking, number"
+
+
+class Descendant(NamedTuple):
+    """Goods that something went into: a batch, a serial, or an untracked item, which has no number."""
+
+    item: str
+    tracking: Tracking
+    number: str
+
+
+def descendants(connection: Connection, company: str, item: str, batch: str) -> list[Descendant]:
+    """All that was made of a batch, of what was made of that, and so on; of serial items also the batch's own units.
+
+    The batch itself is none of them, also where it went into itself. What was made of an untracked product nobody can
+    tell: it ends the way.
+    """
+    rows = query(connection, _DESCENDANTS, company=company, item=item, batch=batch)
+    return [Descendant(row.item, Tracking(row.tracking), row.number) for row in rows]
+
+
+def save_makings(connection: Connection, accepted: Iterable[Accepted]) -> None:
+    """Note what accepted makings took and made, and forget those that were cancelled."""
+    made: list[Sequence[object]] = []
+    for each in accepted:
+        if each.undone is not None and _makes(each.undone):
+            name = {"company": each.undone.company, "source": each.undone.source, "id": each.undone.id}
+            run(connection, _FORGET, **name)
+        elif each.undone is None and _makes(each.allocated):
+            made += _rows(each.allocated)
+    copy(connection, "receiving.making", _COLUMNS, made)
+
+
+def _makes(movement: MovementAllocated) -> bool:
+    return PURPOSES[movement.purpose].flow is Flow.MAKE
+
+
+def _rows(movement: MovementAllocated) -> list[Sequence[object]]:
+    """Each of the goods once on a side: they may stand in several lines."""
+    legs = (leg for leg in movement.legs if leg.quantity and leg.corrects is None)
+    goods = dict.fromkeys((leg.quantity > ZERO, leg.item, leg.tracking, number) for leg in legs for number in _of(leg))
+    return [(movement.company, movement.source, movement.id, *each) for each in goods]
+
+
+def _of(leg: Leg) -> Iterator[str]:
+    if leg.tracking is Tracking.SERIAL:
+        yield from leg.serials
+    else:
+        yield leg.batch or ""
