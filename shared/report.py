@@ -1,14 +1,17 @@
-"""Reports: what one is, how it is found, and how it is shown: as a table, as CSV, as JSON.
+"""Reports: what one is, how it is found, and how it is shown: as a table, as CSV, as JSON; `spreadsheet` has XLSX.
 
 A report is one file in a package of reports, and found by listing the package; its module has one `Report` named
 `REPORT`. What a report tells has stable column names; a column's kind says how its values are written.
+
+Rows are read and written one after another, so a report of any length takes no more memory than a short one; only the
+table for people is laid out as a whole.
 """
 
 import importlib
 import json
 import pkgutil
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -51,7 +54,9 @@ class Filters:
     """What narrows a report down; None is no narrowing.
 
     `as_of` leaves out what takes effect later, `known_at` what was recorded later, and `known_since` what had been
-    recorded by then.
+    recorded by then. Days are those of each company's own time zone: `from_day` and `to_day` are the first and the last
+    that a report is about; `on` leaves out what takes effect after it, and is the day by which expiry, age and warranty
+    are judged.
     """
 
     company: str | None = None
@@ -63,15 +68,29 @@ class Filters:
     as_of: datetime | None = None
     known_at: datetime | None = None
     known_since: datetime | None = None
+    source: str | None = None
+    id: str | None = None
+    from_day: date | None = None
+    to_day: date | None = None
+    on: date | None = None
 
     @property
     def looks_back(self) -> bool:
         """Whether it asks how things stood at some time, or were known then; else how they stand now."""
-        return self.as_of is not None or self.known_at is not None
+        return self.as_of is not None or self.known_at is not None or self.on is not None
 
     def given(self) -> Mapping[str, Any]:
         """Every filter by its name, as the parameters of a statement."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What bars are drawn of: the sums of the column `of`, for each value of the column `by`, in the order given."""
+
+    by: str
+    of: str
+    order: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +102,24 @@ class Report:
     columns: Sequence[Column]
     takes: Sequence[str]
     read: Callable[[Connection, Filters], Iterable[Row]]
+    picture: Picture | None = None
+
+
+def stream_report(report: Report, connection: Connection, filters: Filters) -> Iterator[Row]:
+    """The rows of a report, one after another, for as long as the transaction lasts.
+
+    StockbookError, at once, for a filter that it does not take, or times or days in the wrong order.
+    """
+    _check(report, filters)
+    return iter(report.read(connection, filters))
 
 
 def read_report(report: Report, connection: Connection, filters: Filters) -> list[Row]:
-    """The rows of a report. StockbookError for a filter that it does not take, or times in the wrong order."""
+    """All rows of a report; StockbookError as `stream_report` has it."""
+    return list(stream_report(report, connection, filters))
+
+
+def _check(report: Report, filters: Filters) -> None:
     for name, value in filters.given().items():
         if value is not None and name not in report.takes:
             takes = ", ".join(report.takes)
@@ -94,7 +127,9 @@ def read_report(report: Report, connection: Connection, filters: Filters) -> lis
     since, until = filters.known_since, filters.known_at
     if since is not None and until is not None and since > until:
         raise StockbookError("known_since is later than known_at", known_since=since, known_at=until)
-    return list(report.read(connection, filters))
+    first, last = filters.from_day, filters.to_day
+    if first is not None and last is not None and first > last:
+        raise StockbookError("the first day is later than the last", from_day=first, to_day=last)
 
 
 def records(report: Report, connection: Connection, filters: Filters) -> list[dict[str, Any]]:
@@ -127,6 +162,15 @@ KNOWN = "(cast(:known_at AS timestamptz) IS NULL OR recorded_at <= :known_at)"
 BY_THEN = f"(cast(:as_of AS timestamptz) IS NULL OR effective_at <= :as_of) AND {KNOWN}"
 """The condition that rows had taken effect by the time `as_of`, too."""
 
+ON_DAY = "(cast(:on AS date) IS NULL OR posting_date <= :on)"
+"""The condition that rows had taken effect by the end of the day `on`, in their company's time zone."""
+
+IN_DAYS = (
+    "(cast(:from_day AS date) IS NULL OR posting_date >= :from_day)"
+    " AND (cast(:to_day AS date) IS NULL OR posting_date <= :to_day)"
+)
+"""The condition that rows take effect on one of the days asked for."""
+
 SINCE = f"{BY_THEN} AND (cast(:known_since AS timestamptz) IS NULL OR recorded_at > :known_since)"
 """The condition that of these, rows were not known yet at the time `known_since`."""
 
@@ -138,7 +182,7 @@ def table(report: Report, rows: Iterable[Row], **options: Any) -> Table:
         right = column.kind in _NUMBERS
         shown.add_column(column.name.replace("_", " "), justify="right" if right else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*(_shown(column, value) for column, value in zip(report.columns, row, strict=True)))
+        shown.add_row(*(shown_value(column, value) for column, value in zip(report.columns, row, strict=True)))
     return shown
 
 
@@ -151,8 +195,12 @@ def write_csv(report: Report, rows: Iterable[Row], out: TextIO) -> None:
 def write_json(report: Report, rows: Iterable[Row], out: TextIO) -> None:
     """A report as a JSON array, an object a row; decimals are strings, as in every message."""
     names = [column.name for column in report.columns]
-    texts = (json.dumps(dict(zip(names, map(_json, row), strict=True)), ensure_ascii=False) for row in rows)
-    out.write("[\n  " + ",\n  ".join(map(printable_json, texts)) + "\n]\n")
+    lead = "[\n  "
+    for row in rows:
+        text = json.dumps(dict(zip(names, map(_json, row), strict=True)), ensure_ascii=False)
+        out.write(lead + printable_json(text))
+        lead = ",\n  "
+    out.write("[\n]\n" if lead.startswith("[") else "\n]\n")
 
 
 _NUMBERS = (Kind.QUANTITY, Kind.MONEY, Kind.RATE, Kind.COUNT)
@@ -163,7 +211,8 @@ _SEPARATORS = re.compile(r'[,;|\t\n"]')
 _LEAST_PLACES = 2
 
 
-def _shown(column: Column, value: Any) -> Text:
+def shown_value(column: Column, value: Any) -> Text:
+    """A value as people read it."""
     if value is None:
         return Text("")
     if isinstance(value, Decimal):

@@ -8,6 +8,7 @@ PACKAGES = (
     "services.receiving.reports",
     "services.ledger.reports",
     "services.accounting.reports",
+    "services.aftercare.reports",
     "services.desk.reports",
 )
 

@@ -9,7 +9,7 @@ from services.desk.reporting import REPORTS
 from shared.errors import StockbookError
 from tests import commands
 
-PRESENT = {"waiting", "shortages", "unposted", "dirty-bins"}
+PRESENT = {"waiting", "shortages", "unposted", "dirty-bins", "reservations", "cycle-counts"}
 """Reports of what is to be seen to now."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.purposes import PURPOSES, Flow
 from shared.report import BY_THEN, Column, Filters, Kind, Report, Row, matching
 
@@ -42,7 +42,7 @@ _LAST = [each.name for each in PURPOSES.values() if each.flow is Flow.CANCEL]
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    return query(connection, _SELECT, behind=_BEHIND, last=_LAST, **filters.given())
+    return stream(connection, _SELECT, behind=_BEHIND, last=_LAST, **filters.given())
 
 
 REPORT = Report(

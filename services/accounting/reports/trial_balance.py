@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.report import BY_THEN, Column, Filters, Kind, Report, Row, matching
 
 _WANTED = matching("company account")
@@ -23,7 +23,7 @@ GROUP BY company, account ORDER BY company, account
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    return query(connection, _THEN if filters.looks_back else _NOW, **filters.given())
+    return stream(connection, _THEN if filters.looks_back else _NOW, **filters.given())
 
 
 REPORT = Report(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.report import SINCE, Column, Filters, Kind, Report, Row, matching
 
 COLUMNS = (
@@ -39,7 +39,7 @@ ORDER BY company, account, recorded_at, effective_at, source, id, ordinal, credi
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    return query(connection, _SELECT, **filters.given())
+    return stream(connection, _SELECT, **filters.given())
 
 
 REPORT = Report(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.report import BY_THEN, Column, Filters, Kind, Report, Row, matching
 
 COLUMNS = (
@@ -43,7 +43,7 @@ _THEN = _SELECT.format(
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    return query(connection, _THEN if filters.looks_back else _NOW, **filters.given())
+    return stream(connection, _THEN if filters.looks_back else _NOW, **filters.given())
 
 
 REPORT = Report(

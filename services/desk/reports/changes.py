@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.report import SINCE, Column, Filters, Kind, Report, Row, matching
 
 COLUMNS = (
@@ -41,7 +41,7 @@ ORDER BY company, item, warehouse, recorded_at, takes_effect_at, stamp, revaluat
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    return query(connection, _SELECT, **filters.given())
+    return stream(connection, _SELECT, **filters.given())
 
 
 REPORT = Report(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.report import Column, Filters, Kind, Report, Row, matching
 
 COLUMNS = (
@@ -27,7 +27,7 @@ ORDER BY since, company, item, warehouse
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    return query(connection, _SELECT, **filters.given())
+    return stream(connection, _SELECT, **filters.given())
 
 
 REPORT = Report(

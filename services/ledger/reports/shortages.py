@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.report import Column, Filters, Kind, Report, Row, matching
 
 COLUMNS = (
@@ -35,7 +35,7 @@ ORDER BY company, item, warehouse, number
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    return query(connection, _SELECT, **filters.given())
+    return stream(connection, _SELECT, **filters.given())
 
 
 REPORT = Report(

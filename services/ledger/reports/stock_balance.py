@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.quantities import rate_of
 from shared.report import BY_THEN, Column, Filters, Kind, Report, Row, matching
 
@@ -24,7 +24,7 @@ GROUP BY company, item, warehouse ORDER BY company, item, warehouse
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    rows = query(connection, _THEN if filters.looks_back else _NOW, **filters.given())
+    rows = stream(connection, _THEN if filters.looks_back else _NOW, **filters.given())
     for row in rows:
         yield (*row, rate_of(row.value, row.quantity) if row.quantity else None)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.report import BY_THEN, Column, Filters, Kind, Report, Row, matching
 
 COLUMNS = (
@@ -64,7 +64,7 @@ ORDER BY company, takes_effect_at, known_from, stamp, revaluation, ordinal, sour
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    return query(connection, _SELECT, **filters.given())
+    return stream(connection, _SELECT, **filters.given())
 
 
 REPORT = Report(

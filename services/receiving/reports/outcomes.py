@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.report import KNOWN, Column, Filters, Kind, Report, Row, matching
 
 COLUMNS = (
@@ -31,7 +31,7 @@ ORDER BY recorded_at, source, id
 
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
-    return query(connection, _SELECT, **filters.given())
+    return stream(connection, _SELECT, **filters.given())
 
 
 REPORT = Report(name="outcomes", title="Outcomes", columns=COLUMNS, takes=("company", "known_at"), read=_read)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.purposes import PURPOSES
 from shared.report import BY_THEN, Column, Filters, Kind, Report, Row, matching
 
@@ -83,8 +83,8 @@ _MEANINGS = {
 
 def _read(connection: Connection, filters: Filters) -> Iterable[Row]:
     if not filters.looks_back:
-        return query(connection, _NOW, **filters.given())
-    return query(connection, _THEN, **_MEANINGS, **filters.given())
+        return stream(connection, _NOW, **filters.given())
+    return stream(connection, _THEN, **_MEANINGS, **filters.given())
 
 
 REPORT = Report(

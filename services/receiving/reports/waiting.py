@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from shared.db import query
+from shared.db import stream
 from shared.report import Column, Filters, Kind, Report, Row
 
 _SELECT = """
@@ -14,7 +14,7 @@ FROM receiving.waiters ORDER BY since, source, id
 
 
 def _read(connection: Connection, _filters: Filters) -> Iterable[Row]:
-    return query(connection, _SELECT)
+    return stream(connection, _SELECT)
 
 
 REPORT = Report(
