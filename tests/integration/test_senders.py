@@ -135,6 +135,17 @@ def test_no_definition_is_taken_from_another_than_the_user_of_its_source(gate: G
     assert rows(gate.engine, "SELECT * FROM receiving.definition WHERE id = 'x1'") == []
 
 
+@pytest.mark.parametrize("user", ["ann", None])
+@pytest.mark.parametrize("source", ["receiving", "ledger", "accounting"])
+def test_nobody_speaks_under_the_name_of_a_service(gate: Gate, source: str, user: str | None) -> None:
+    for kind, data in (("movement.requested.v1", RECEIPT), ("item.defined.v1", DEFINITIONS["item.defined.v1"])):
+        assert gate.send(user, make_event(kind, source, data, "R1")) == []
+    assert gate.parked() == [("source_reserved", source, "R1", user)] * 2
+    assert rows(gate.engine, "SELECT * FROM receiving.outcome WHERE id = 'R1'") == []
+    told = gate.send("ann", make_event("movement.requested.v1", "till", RECEIPT))
+    assert told == [("outcome.accepted.v1", "till", "R1")]
+
+
 def test_an_id_that_another_tried_to_take_is_still_that_of_its_source(gate: Gate) -> None:
     forged = {**RECEIPT, "lines": [{**RECEIPT["lines"][0], "quantity": "1000"}]}
     gate.send("eve", make_event("movement.requested.v1", "till", forged))

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.contracts.outcome import Refusal
-
-SHORTEST_INTERVAL = timedelta(seconds=1)
-LONGEST_INTERVAL = timedelta(seconds=60)
+from shared.patience import next_try
 
 Facts = Mapping[str, str]
 
@@ -29,10 +27,7 @@ class Wait:
 def wait_for(
     reasons: Iterable[Refusal], company: str | None, since: datetime, patience: timedelta, now: datetime
 ) -> Wait | None:
-    """How long a refused movement waits, None where it is refused for good; it came `since`.
-
-    Until its next try it waits as long again as it has waited: whoever is often woken in vain is not late for that.
-    """
+    """How long a refused movement waits, None where it is refused for good; it came `since`."""
     lacks: list[str] = []
     for reason in reasons:
         lacked = _LACKS[reason.code](company or "", reason.facts) if reason.code in _LACKS else []
@@ -41,15 +36,6 @@ def wait_for(
         lacks += lacked
     due_at = next_try(since, patience, now)
     return None if due_at is None else Wait(tuple(sorted(set(lacks))), due_at, since + patience)
-
-
-def next_try(since: datetime, patience: timedelta, now: datetime) -> datetime | None:
-    """When what came `since` is looked at again; None where its source's patience has ended."""
-    deadline = since + patience
-    if deadline <= now:
-        return None
-    interval = min(max(now - since, SHORTEST_INTERVAL), LONGEST_INTERVAL)
-    return min(now + interval, deadline)
 
 
 def company_key(company: str) -> str:
@@ -65,6 +51,11 @@ def item_key(company: str, item: str) -> str:
 def account_key(company: str, account: str) -> str:
     """What a movement, or a warehouse, of an unknown account lacks."""
     return f"account:{company}:{account}"
+
+
+def gtin_key(company: str, gtin: str) -> str:
+    """What a movement of an unknown GTIN lacks."""
+    return f"gtin:{company}:{gtin}"
 
 
 def warehouse_key(warehouse: str) -> str:
@@ -92,11 +83,25 @@ def movement_key(source: str, identifier: str) -> str:
     return f"movement:{source}:{identifier}"
 
 
+def reservation_key(source: str, identifier: str) -> str:
+    """What a movement lacks against a reservation that is not known, or who gives one up."""
+    return f"reservation:{source}:{identifier}"
+
+
+def count_key(source: str, identifier: str) -> str:
+    """What somebody lacks who counts for a count that is not known, or ends one."""
+    return f"count:{source}:{identifier}"
+
+
 _LACKS: Mapping[str, Callable[[str, Facts], list[str]]] = {
+    "unknown_reservation": lambda _, facts: [reservation_key(facts["source"], facts["id"])],
+    "unknown_count": lambda _, facts: [count_key(facts["source"], facts["id"])],
     "unknown_company": lambda _, facts: [company_key(facts["company"])],
     "company_missing": lambda _, facts: [warehouse_key(code) for code in facts["warehouses"].split(", ") if code],
     "unknown_account": lambda company, facts: [account_key(company, facts["account"])],
     "unknown_item": lambda company, facts: [item_key(company, facts["item"])],
+    "unknown_scan": lambda company, facts: [f"scan:{company}:{facts['scan']}"],
+    "unknown_gtin": lambda company, facts: [gtin_key(company, facts["gtin"])],
     "unknown_warehouse": lambda _, facts: [warehouse_key(facts["warehouse"])],
     "unknown_batch": lambda company, facts: [batch_key(company, facts["item"], facts["batch"])],
     "unknown_serial": lambda company, facts: [stock_key(company, facts["item"], facts["warehouse"])],

@@ -5,24 +5,11 @@ Whoever could define the source could name another: so only administrators defin
 there are none, a source that has a user is defined again by that user alone.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
-
 from shared.contracts.masters import SourceDefined
 from shared.errors import Reason
+from shared.senders import RESERVED, Senders, speaks_for
 
-
-@dataclass(slots=True)
-class Senders:
-    """The users that sources have, of those that were asked for, and the accounts of the administrators."""
-
-    users: dict[str, str] = field(default_factory=dict)
-    administrators: Collection[str] = ()
-
-
-def speaks_for(user: str | None, source: str, senders: Senders) -> bool:
-    """Whether what an account sent is believed to be of this source; None is an account that nobody knows."""
-    return senders.users.get(source, user) == user
+__all__ = ["RESERVED", "Senders", "against_definer", "speaks_for", "take_over"]
 
 
 def against_definer(definition: object, user: str | None, senders: Senders) -> list[Reason]:

@@ -1,0 +1,1 @@
+"""What happens to a unit after and beside its stock life: coverage, claims, custody, attributes, maintenance."""
