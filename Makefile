@@ -65,9 +65,11 @@ down:  ## stop and remove the containers; the data stay in their volumes
 	$(DOCKER_ANSWERS)
 	$(COMPOSE) down
 
-docs: setup  ## what is made from the code: docs/messages, the dashboard, tables of docs/metrics.md, deploy/rabbitmq
+docs: setup  ## what is made from the code: docs/messages, docs/reports.md, the dashboard, tables of docs/metrics.md, docs/import-columns.md, deploy/rabbitmq
 	$(BIN)/python -m services.desk.docs
+	$(BIN)/python -m services.desk.docs.reports
 	$(BIN)/python -m services.desk.dashboard
+	$(BIN)/python -m services.desk.importing.page
 	$(BIN)/stockbook broker-definitions --bare --output deploy/rabbitmq/definitions.json
 
 lock:  ## write both lock files anew; needs uv on the path

@@ -14,7 +14,7 @@ from time import monotonic
 
 import sqlalchemy as sa
 
-from benchmarks import ceiling, past, pipeline, revaluing, steady
+from benchmarks import ceiling, fairness, importing, past, pipeline, reserving, revaluing, steady, tracing
 from benchmarks.ceiling import Stored
 from benchmarks.naive import naive_worker
 from benchmarks.pipeline import Throughput
@@ -31,7 +31,8 @@ BULK = 100
 class Plan:
     """How much is measured: runs, movements in each, latency samples in each, movements of the naive consumer, and
     movements by set size for the other ceilings; runs by the number of later entries of a back-dated receipt, the
-    later entries of the one during which others come, and how many of these a second."""
+    later entries of the one during which others come, and how many of these a second; movements among which goods are
+    traced; seconds of a flood; open reservations."""
 
     runs: int
     movements: int
@@ -41,6 +42,9 @@ class Plan:
     pasts: dict[int, int]
     cascade: int
     rate: int
+    traced: int
+    flood: float
+    reservations: int
 
 
 QUICK = Plan(
@@ -52,6 +56,9 @@ QUICK = Plan(
     pasts={10_000: 1},
     cascade=10_000,
     rate=200,
+    traced=100_000,
+    flood=6,
+    reservations=100_000,
 )
 FULL = Plan(
     runs=5,
@@ -62,6 +69,9 @@ FULL = Plan(
     pasts={10_000: 3, 100_000: 1},
     cascade=100_000,
     rate=200,
+    traced=1_000_000,
+    flood=30,
+    reservations=1_000_000,
 )
 
 
@@ -90,6 +100,10 @@ def main(arguments: list[str]) -> None:
     with rig() as where:
         turns = [_turn(where, plan, number) for number in range(plan.runs)]
         figures = {**_figures(turns), "P6": _late(where, plan), "cascade": _meanwhile(where, plan)}
+        figures["import"] = _imported(where)
+        figures["fair"] = _fair(where, plan, median(turn.single.rate for turn in turns))
+        figures["P10"] = _traced(where, plan)
+        figures["reserved"] = _reserved(where, plan)
         about = _about(where, plan, turns, load_average, monotonic() - begun)
     write(Report(figures, about))
 
@@ -194,6 +208,84 @@ def _meanwhile(where: Rig, plan: Plan) -> Figure:
         runs=1,
         details={"later_entries": plan.cascade, **asdict(run)},
         also=f"{run.during.p99:g} ms by {run.idle.p99:g} ms; {run.during_touching.p99:g} ms in the bin concerned",
+    )
+
+
+def _fair(where: Rig, plan: Plan, capacity: float) -> Figure:
+    """How late a quiet source is while another sends as much as there is capacity: without lanes, and with."""
+    runs = {}
+    for name in ("without", "with"):
+        run = runs[name] = fairness.fairness(where, capacity, plan.flood, plan.flood, lanes=name == "with")
+        medians = f"median {run.during.p50:g} ms by {run.idle.p50:g} ms"
+        print(f"  fair, {name} lanes: p99 {run.during.p99:g} ms by {run.idle.p99:g} ms, {medians}", flush=True)
+    fair, unfair = runs["with"], runs["without"]
+    return Figure(
+        value=fair.times,
+        unit="times",
+        spread=(fair.times, fair.times),
+        runs=1,
+        cpu_us=fair.cpu_us,
+        details={name: asdict(run) for name, run in runs.items()},
+        also=f"{fair.during.p99:g} ms by {fair.idle.p99:g} ms; without lanes {unfair.times:g} times",
+    )
+
+
+def _reserved(where: Rig, plan: Plan) -> Figure:
+    """What is left of the throughput where very many reservations are open."""
+    found = reserving.compare(where, plan.reservations, plan.runs, plan.movements)
+    ratios = [round(each, 3) for each in found.ratios]
+    print(f"  reserved: {', '.join(f'{each:g}' for each in ratios)} of the throughput without any", flush=True)
+    spent = {service: found.microseconds(service) for service in ("receiving", "postgresql")}
+    return Figure(
+        value=round(median(ratios), 3),
+        unit="times",
+        spread=(min(ratios), max(ratios)),
+        runs=len(ratios),
+        details={
+            "reservations": plan.reservations,
+            "rates": [[round(run.rate, 1) for run in runs] for runs in (found.without, found.beside)],
+            "cpu_us": {service: {"without": before, "with": after} for service, (before, after) in spent.items()},
+        },
+    )
+
+
+def _traced(where: Rig, plan: Plan) -> Figure:
+    """Traces among very many movements; the figure is that of the question with the longest answer."""
+    with tracing.furnished(where.server, plan.traced) as engine:
+        asked = {name: tracing.ask(engine, name, plan.runs * 4) for name in tracing.QUESTIONS}
+    medians = {name: round(median(each.milliseconds), 1) for name, each in asked.items()}
+    print(f"  P10: {', '.join(f'{name}: {each:g} ms' for name, each in medians.items())}", flush=True)
+    slowest = max(medians, key=lambda name: medians[name])
+    others = max(each for name, each in medians.items() if name != slowest)
+    answer = f"{asked[slowest].goods} goods, {asked[slowest].events:,} events"
+    return Figure(
+        value=medians[slowest],
+        unit="ms",
+        spread=(round(min(asked[slowest].milliseconds), 1), round(max(asked[slowest].milliseconds), 1)),
+        runs=len(asked[slowest].milliseconds),
+        details={
+            "movements": plan.traced,
+            "milliseconds": medians,
+            "goods": {name: each.goods for name, each in asked.items()},
+            "events": {name: each.events for name, each in asked.items()},
+        },
+        also=f"{slowest}: {answer}; all others {others:g} ms at most",
+    )
+
+
+def _imported(where: Rig) -> Figure:
+    """How long a table takes until each of its rows is answered."""
+    run = importing.imported(where, importing.ROWS)
+    print(f"  import: {run.rows:,} serials in {run.seconds:.1f} s", flush=True)
+    seconds, memory = round(run.seconds, 1), round(run.memory)
+    return Figure(
+        value=seconds,
+        unit="s",
+        spread=(seconds, seconds),
+        runs=1,
+        cpu_us=dict(run.used.microseconds),
+        details={"rows": run.rows, "memory_mib": memory, "elsewhere": round(run.used.elsewhere, 2)},
+        also=f"{memory} MiB",
     )
 
 

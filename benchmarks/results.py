@@ -19,6 +19,13 @@ ROWS = {
         "meanwhile, p99 of sales in other bins, by that of an idle system",
         "2 times; 1,000 ms in the bins concerned",
     ),
+    "fair": (
+        "p99 of a source that sends little while another sends twenty times its share, by that of an idle system",
+        "5 times",
+    ),
+    "P10": ("traces among a million movements, through making in two steps; the longest answer", "100 ms"),
+    "import": ("`stockbook import serials` of 100,000 rows, until each is answered", "20 s, 200 MiB"),
+    "reserved": ("P1 with 1,000,000 open reservations, by P1 without any in the same turns", "0.95 times"),
     "naive": ("the same stages, one message = one transaction", ""),
     "ceiling": ("the same rows by bare COPY, sets of 500", ""),
 }
@@ -31,7 +38,6 @@ NOT_MEASURED = {
     "P7": "P1 with 5 million entries in the ledger",
     "P8": "memory of a worker over an hour (its peak in P1's runs is in latest.json)",
     "P9": "share of decisions, SQL, AMQP and JSON in a worker's time",
-    "P10": "the trace of a batch through a million movements",
     "P11": "verify of a ledger of a million entries",
 }
 

@@ -133,14 +133,16 @@ def with_past(rig: Rig, definitions: Sequence[Event], movements: Iterable[Moveme
 
 
 @contextmanager
-def stage(rig: Rig, warming: int, commands: Commands = our_worker) -> Iterator[tuple[Stage, Listener]]:
-    """Workers on servers of their own, which have worked on `warming` movements already."""
+def stage(
+    rig: Rig, warming: int, commands: Commands = our_worker, lanes: Sequence[str] = ()
+) -> Iterator[tuple[Stage, Listener]]:
+    """Workers on servers of their own, which have worked on `warming` movements already; `lanes` are sources."""
     with database(rig) as url:
         broker_url = rig.broker.vhost()
-        broker = connect(broker_url)
+        broker = connect(broker_url, lanes)
         broker.declare()
         listener = Listener(broker)
-        with _workers(commands, url, broker_url) as workers:
+        with _workers(commands, url, broker_url, lanes) as workers:
             publisher = broker.publisher()
             publisher.publish(load.messages(load.movements(load.WARMING, warming), 1))
             publisher.close()
@@ -203,12 +205,13 @@ def _play(url: str, definitions: Sequence[Event], movements: Iterable[MovementRe
 
 
 @contextmanager
-def _workers(commands: Commands, url: str, broker_url: str) -> Iterator[Mapping[str, int]]:
+def _workers(commands: Commands, url: str, broker_url: str, lanes: Sequence[str]) -> Iterator[Mapping[str, int]]:
     """A process for each service; all of them have ended when the block is left."""
     environment = {
         **os.environ,
         "STOCKBOOK_DATABASE_URL": url,
         "STOCKBOOK_BROKER_URL": broker_url,
+        "STOCKBOOK_LANES": " ".join(lanes),
         "STOCKBOOK_LOG_LEVEL": "warning",
     }
     running = {service: subprocess.Popen(commands(service), env=environment) for service in SERVICES}

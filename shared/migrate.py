@@ -17,7 +17,7 @@ from shared.db import query, run, transaction
 from shared.errors import Fatal
 from shared.granting import act_as_owner, regrant
 
-SERVICES = ("receiving", "ledger", "accounting")
+SERVICES = ("receiving", "ledger", "accounting", "aftercare")
 
 _LEDGER_OF_MIGRATIONS = """
 CREATE TABLE IF NOT EXISTS public.stockbook_migration (

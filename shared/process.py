@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from shared.broker import Broker, connect
+from shared.broker.lanes import takes_from_lanes
 from shared.db import open_engine
 from shared.errors import Fatal
 from shared.health import listening
@@ -29,7 +30,8 @@ def serve(services: Sequence[Service], database_url: str, settings: Settings) ->
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    broker = connect(settings.broker_url)
+    takes = takes_from_lanes(each.name for each in services)
+    broker = connect(settings.broker_url, settings.lanes if takes else ())
     metrics = Metrics()
     failures: list[BaseException] = []
     threads = [

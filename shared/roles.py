@@ -8,7 +8,7 @@ for both guards. `granting` compares this with the rights that a database has.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-SCHEMAS = ("receiving", "ledger", "accounting")
+SCHEMAS = ("receiving", "ledger", "accounting", "aftercare")
 MIGRATIONS = "public.stockbook_migration"
 PUBLIC = "PUBLIC"
 
@@ -53,6 +53,17 @@ ROLES = (
             "ledger.dirty_bins",
             "ledger.posted",
             "ledger.revalued",
+        ),
+    ),
+    Role(
+        "stockbook_aftercare",
+        writes=("aftercare",),
+        reads=(
+            "receiving.accepted",
+            "receiving.companies",
+            "receiving.serial_status",
+            "receiving.sources",
+            "receiving.units_allocated",
         ),
     ),
     Role(

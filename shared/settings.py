@@ -23,7 +23,8 @@ class Settings:
     `frame_size` and `frame_bytes` bound the messages between services; `pause` and `longest_pause` (seconds) are the
     first and the longest wait when a server is away; `sweep_every` is the time between two sweeps (seconds).
     `http_port` is where metrics and health are told (None: nowhere), on the address `http_host`; a worker that was
-    silent for `stuck_after` seconds is not alive. `administrators` are the broker's accounts that define sources.
+    silent for `stuck_after` seconds is not alive. `administrators` are the broker's accounts that define sources;
+    `lanes` are the sources that have a way of their own to the gate.
     """
 
     database_url: str | None = field(default=None, repr=False)
@@ -41,6 +42,7 @@ class Settings:
     http_host: str = "127.0.0.1"
     stuck_after: float = 120.0
     administrators: frozenset[str] = frozenset()
+    lanes: frozenset[str] = frozenset()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -55,8 +57,14 @@ class Settings:
             http_port=_port(environment, "STOCKBOOK_HTTP_PORT"),
             http_host=environment.get("STOCKBOOK_HTTP_HOST") or "127.0.0.1",
             stuck_after=_count(environment, "STOCKBOOK_STUCK_AFTER", 120),
-            administrators=frozenset(environment.get("STOCKBOOK_ADMINISTRATORS", "").replace(",", " ").split()),
+            administrators=names(environment, "STOCKBOOK_ADMINISTRATORS"),
+            lanes=names(environment, "STOCKBOOK_LANES"),
         )
+
+
+def names(environment: Mapping[str, str], name: str) -> frozenset[str]:
+    """What `name` lists, with blanks or commas between."""
+    return frozenset(environment.get(name, "").replace(",", " ").split())
 
 
 def secret(environment: Mapping[str, str], name: str) -> str | None:

@@ -22,6 +22,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine
 
 from shared.broker.interface import Broker, Consumer, Delivery, QueueVanished
+from shared.broker.lanes import in_hand
 from shared.db import IDLE_TIMEOUT_MS, Contended, Lost, Taken, transaction
 from shared.errors import Fatal, InvariantBroken, Retryable
 from shared.frames import bounded, frames
@@ -158,7 +159,8 @@ class Worker:
 
     def _subscribe(self) -> Consumer:
         self._broker.declare()
-        self._consumer = self._broker.consumer(self._service.name, self._service.prefetch)
+        prefetch = in_hand(self._service.name, self._service.prefetch, self._settings.lanes)
+        self._consumer = self._broker.consumer(self._service.name, prefetch)
         self._meter.add(Metric.SUBSCRIPTIONS)
         return self._consumer
 

@@ -31,6 +31,7 @@ from shared.contracts.registry import (
     OUTCOME_ACCEPTED,
     OUTCOME_REJECTED,
     TRIAL_ALLOCATED,
+    UNITS_ALLOCATED,
 )
 from shared.db import Contended, open_engine, query, transaction
 from shared.outbox import remove
@@ -208,6 +209,7 @@ def serials(judged: Accepted | Rejected) -> list[str]:
 _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
     MOVEMENT_ALLOCATED: decoder(MovementAllocated),
     TRIAL_ALLOCATED: decoder(MovementAllocated),
+    UNITS_ALLOCATED: decoder(MovementAllocated),
     OUTCOME_ACCEPTED: decoder(OutcomeAccepted),
     OUTCOME_REJECTED: decoder(OutcomeRejected),
 }

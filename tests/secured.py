@@ -9,7 +9,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,14 +172,14 @@ _PASSWORDS = secrets.token_hex(12)
 """That of our own accounts: accounts belong to the whole node, so two virtual hosts must not change it by turns."""
 
 
-def guarded(broker: servers.Broker, *sources: Source) -> GuardedBroker:
-    """A new virtual host of `broker` with the topology, our accounts and those of some upstreams."""
+def guarded(broker: servers.Broker, *sources: Source, lanes: Collection[str] = ()) -> GuardedBroker:
+    """A new virtual host of `broker` with the topology, our accounts and those of some upstreams, some with lanes."""
     if broker.import_definitions is None:
         pytest.skip("accounts are made by rabbitmqctl, and the broker that is named can only be talked to")
     root = broker.vhost()
     passwords = {account.name: _PASSWORDS for account in ACCOUNTS}
     passwords |= {source.name: source.password or "" for source in sources}
-    made = definitions_file(passwords, sources, vhost=urlsplit(root).path.removeprefix("/"))
+    made = definitions_file(passwords, sources, vhost=urlsplit(root).path.removeprefix("/"), lanes=lanes)
     broker.import_definitions(json.dumps(made))
     return GuardedBroker(root, passwords)
 

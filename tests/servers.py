@@ -35,9 +35,23 @@ from shared.embedded_postgres import EmbeddedPostgres
 POSTGRES_IMAGE = "postgres:17"
 RABBITMQ_IMAGE = "rabbitmq:4-management"
 # Without a rabbitmqctl the tests share the default virtual host; what the pipeline declares there is removed.
-QUEUES = ("receiving", "ledger", "accounting")
-SHARED_QUEUES = (*QUEUES, *(f"{name}.dead" for name in QUEUES), "stock.unrouted", "stock.audit")
-SHARED_EXCHANGES = ("stock.intake", "stock.work", "stock.events", "stock.dead", "stock.unrouted")
+QUEUES = ("receiving", "ledger", "accounting", "aftercare")
+LANES = ("till", "till-1", "till-2")
+SHARED_QUEUES = (
+    *QUEUES,
+    *(f"{name}.dead" for name in QUEUES),
+    *(f"receiving.lane.{name}" for name in LANES),
+    "stock.unrouted",
+    "stock.audit",
+)
+SHARED_EXCHANGES = (
+    "stock.intake",
+    *(f"stock.intake.{name}" for name in LANES),
+    "stock.work",
+    "stock.events",
+    "stock.dead",
+    "stock.unrouted",
+)
 VIRTUAL_HOSTS_AT_ONCE = 8  # a call of rabbitmqctl takes a second, whatever it asks for
 _UNIQUE = itertools.count(1)
 

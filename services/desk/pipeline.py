@@ -1,4 +1,4 @@
-"""The three services in one process and one thread, turned round-robin.
+"""The services in one process and one thread, turned round-robin.
 
 It is what plays examples, scenarios and files without any set-up; with a RabbitMQ at hand it does the same over that.
 """
@@ -12,6 +12,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from services.accounting import handlers as accounting
+from services.aftercare import handlers as aftercare
 from services.desk.events import Event
 from services.desk.sending import send
 from services.desk.store import is_revaluing, unfinished
@@ -34,7 +35,7 @@ def utc_now() -> datetime:
 
 
 class Pipeline:
-    """Receiving, ledger and accounting, over one database that has been migrated. For one thread; closed by `with`.
+    """All services, over one database that has been migrated. For one thread; closed by `with`.
 
     `broker_url` None: a broker inside the process, and nobody else takes part. `clock` is what receiving goes by. What
     is published here comes in order, so a source that defined no patience has none.
@@ -50,11 +51,12 @@ class Pipeline:
     ) -> None:
         settings = settings or Settings()
         self.engine: Engine = open_engine(database_url)
-        self.broker: Broker = connect(broker_url)
+        self.broker: Broker = connect(broker_url, settings.lanes)
         self._embedded = broker_url is None
         self._publisher = self.broker.publisher()
         gate = receiving.service(clock, limits, settings.administrators)
-        services = (gate, ledger.service(), accounting.service())
+        beside = aftercare.service(clock, limits.patience, settings.administrators)
+        services = (gate, ledger.service(), accounting.service(), beside)
         self._workers = [Worker(service, self.broker, self.engine, settings) for service in services]
         self._published: list[Key] = []
 

@@ -14,10 +14,10 @@ from sqlalchemy import Engine
 
 from services.desk.sending import PAUSES
 from shared.broker import Message, Publisher
-from shared.broker.topology import INTAKE, INTAKE_TYPES, RECEIVING, WORK
+from shared.broker.topology import AFTERCARE, AFTERCARE_TYPES, INTAKE, INTAKE_TYPES, RECEIVING, WORK
 from shared.contracts.codec import Contract, Malformed, decoder, read
 from shared.contracts.envelope import frame, raw_movements, read_envelope, write_event
-from shared.contracts.registry import MOVEMENT_REQUESTED, NAMED_BY_EVENT, STRUCTS
+from shared.contracts.registry import MOVEMENT_REQUESTED, NAMED_BY_EVENT, STRUCTS, UNITS_ALLOCATED
 from shared.db import transaction
 from shared.errors import Retryable, StockbookError
 from shared.parked import TOO_LARGE, Choice, Kept, Parked, remove_parked, take_parked
@@ -83,7 +83,7 @@ def message_of(service: str, kept: Kept) -> Message:
     parked = kept.message
     body = parked.body if is_whole(parked) else wrapped(parked, kept.number.hex)
     headers = {name: text for name, text in parked.headers.items() if not _is_the_brokers(name)}
-    if service == RECEIVING:
+    if service == RECEIVING or (service == AFTERCARE and _kind_of(parked) != UNITS_ALLOCATED):
         headers[SENT_BY] = parked.headers.get(USER, "")  # it goes out under our name, and is judged as what it was
         return Message(INTAKE, intake_key(parked), body, kept.number.hex, headers=headers)
     return Message(WORK, service, body, kept.number.hex, mandatory=True, headers=headers)
@@ -108,7 +108,8 @@ def wrapped(parked: Parked, event_id: str) -> bytes:
 def intake_key(parked: Parked) -> str:
     """The routing key at the gate: the event's type; if the gate knows no such type, the key with which it came."""
     kind = _kind_of(parked)
-    return kind if kind in INTAKE_TYPES else parked.headers.get("routing_key") or kind or MOVEMENT_REQUESTED
+    is_known = kind in INTAKE_TYPES or kind in AFTERCARE_TYPES
+    return kind if kind and is_known else parked.headers.get("routing_key") or kind or MOVEMENT_REQUESTED
 
 
 def check_body(parked: Parked, body: bytes) -> None:

@@ -23,6 +23,7 @@ from services.accounting import handlers as accounting
 from services.accounting.handlers.numbering import number_entries
 from services.accounting.handlers.periods import hear, lock_periods
 from services.accounting.store.periods import unheard
+from services.aftercare import handlers as aftercare
 from services.desk.store.lacking import (
     Lacking,
     changes_of_periods,
@@ -34,7 +35,7 @@ from services.desk.store.lacking import (
 from services.ledger import handlers as ledger
 from shared import outbox
 from shared.broker import Broker, Consumer, Delivery, Message, Publisher, QueueVanished
-from shared.broker.topology import ACCOUNTING, LEDGER
+from shared.broker.topology import ACCOUNTING, AFTERCARE, LEDGER
 from shared.contracts.envelope import Envelope, frame, write_event
 from shared.db import transaction
 from shared.errors import StockbookError
@@ -56,6 +57,7 @@ class Replayed(StrEnum):
 
     LEDGER = LEDGER
     ACCOUNTING = ACCOUNTING
+    AFTERCARE = AFTERCARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,10 @@ def _unheard(connection: Connection) -> object | None:
     return len(unheard(connection, None)) or None
 
 
+def _nothing(_: Connection) -> object | None:
+    return None
+
+
 # --- what feeds the worker --------------------------------------------------------------------------------------------
 
 
@@ -325,4 +331,5 @@ COURSES: Mapping[Replayed, _Course] = {
         [_hear_what_was_told, number_entries, lock_periods],
         _unheard,
     ),
+    Replayed.AFTERCARE: _Course(aftercare.REPLAY, aftercare.service, [], [], _nothing),
 }

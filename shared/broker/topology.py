@@ -23,6 +23,7 @@ UNROUTED = "stock.unrouted"
 RECEIVING = "receiving"
 LEDGER = "ledger"
 ACCOUNTING = "accounting"
+AFTERCARE = "aftercare"
 
 INTAKE_TYPES = (
     "movement.requested.v1",
@@ -38,8 +39,27 @@ INTAKE_TYPES = (
     "period.closed.v1",
     "period.reopened.v1",
     "source.manifest.v1",
+    "reservation.requested.v1",
+    "reservation.released.v1",
+    "count.opened.v1",
+    "count.reported.v1",
+    "count.accepted.v1",
+    "count.cancelled.v1",
 )
 """The types that receiving takes; a further type is a further line here."""
+
+AFTERCARE_TYPES = (
+    "coverage.added.v1",
+    "coverage.ended.v1",
+    "claim.opened.v1",
+    "claim.updated.v1",
+    "serial.moved.v1",
+    "serial.attributed.v1",
+    "maintenance.planned.v1",
+    "maintenance.ended.v1",
+    "visit.done.v1",
+)
+"""The types that aftercare takes."""
 
 PARTITIONS = 64
 DELIVERY_LIMIT = 20
@@ -130,7 +150,7 @@ def _words_match(pattern: tuple[str, ...], words: tuple[str, ...]) -> bool:
     return bool(words) and pattern[0] in ("*", words[0]) and _words_match(pattern[1:], words[1:])
 
 
-def _service_queue(name: str) -> Queue:
+def service_queue(name: str, service: str) -> Queue:
     """A queue that a service works on: replicated, and with dead letters that survive a crash of the broker.
 
     Dead letters are safe only with `at-least-once`, which in turn needs `reject-publish`.
@@ -139,7 +159,7 @@ def _service_queue(name: str) -> Queue:
         "x-queue-type": "quorum",
         "x-delivery-limit": DELIVERY_LIMIT,
         "x-dead-letter-exchange": DEAD,
-        "x-dead-letter-routing-key": name,
+        "x-dead-letter-routing-key": service,
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }
@@ -151,7 +171,7 @@ def _kept(name: str) -> Queue:
     return Queue(name, {"x-queue-type": "quorum"})
 
 
-SERVICES = (RECEIVING, LEDGER, ACCOUNTING)
+SERVICES = (RECEIVING, LEDGER, ACCOUNTING, AFTERCARE)
 
 TOPOLOGY = Topology(
     exchanges=(
@@ -164,14 +184,16 @@ TOPOLOGY = Topology(
     queues=(
         _kept(UNROUTED),
         *(_kept(f"{service}.dead") for service in SERVICES),
-        *(_service_queue(service) for service in SERVICES),
+        *(service_queue(service, service) for service in SERVICES),
     ),
     bindings=(
         Binding(UNROUTED, "", UNROUTED),
         *(Binding(DEAD, service, f"{service}.dead") for service in SERVICES),
         # `#` is none too: the type by itself and the type with its partition.
         *(Binding(INTAKE, f"{type_}.#", RECEIVING) for type_ in INTAKE_TYPES),
+        *(Binding(INTAKE, f"{type_}.#", AFTERCARE) for type_ in AFTERCARE_TYPES),
         Binding(WORK, LEDGER, LEDGER),
         Binding(WORK, ACCOUNTING, ACCOUNTING),
+        Binding(WORK, AFTERCARE, AFTERCARE),
     ),
 )

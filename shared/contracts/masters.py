@@ -81,7 +81,8 @@ class ItemDefined(Contract, frozen=True, kw_only=True):
     from making to expiry. `warranty_days` runs from delivery. `pick` is the order in which units leave where a line
     names none. `allow_negative_stock` lets more leave than is there, of untracked items. `reuse_serials` lets a serial
     that left come in again. `disabled` refuses every movement of the item but returns. `gtin` is the number of its bar
-    code.
+    code. `reorder_level` is the stock at which, or below, it is to be ordered again. `reorder_quantity` is the least
+    that is ordered at a time.
     """
 
     company: Code
@@ -103,6 +104,8 @@ class ItemDefined(Contract, frozen=True, kw_only=True):
     reuse_serials: bool = True
     disabled: bool = False
     gtin: Text | None = None
+    reorder_level: Quantity | None = None
+    reorder_quantity: Quantity | None = None
     attributes: Attributes = {}
 
 

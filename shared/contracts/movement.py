@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from shared.contracts.codec import FEW, Attributes, Code, Contract, Identifier, SourceName, Text, Time
+from shared.contracts.codec import FEW, Attributes, Code, Contract, Identifier, SourceName, Text, Time, write
 from shared.contracts.manifest import Number
+from shared.contracts.masters import Days
 from shared.contracts.outcome import OutcomeAccepted
 from shared.purposes import Method, Role, Tracking
 from shared.quantities import Money, Quantity, Rate
@@ -18,7 +19,7 @@ MESSAGE_LIMIT = 16 * 1024 * 1024
 
 
 class Reference(Contract, frozen=True, kw_only=True):
-    """Another movement; `source` is by default the own one."""
+    """Another movement, or a reservation; `source` is by default the own one."""
 
     source: SourceName | None = None
     id: Identifier
@@ -92,7 +93,7 @@ class RequestedLine(Contract, frozen=True, kw_only=True):
     consumed, by default its quantity. `price` is the price per `unit` of a sale, used where `net` is left out. `net` is
     the line's income without tax; what is returned of a sale may leave it out, with `price` and `tax`, and then gives
     back its part of the sale's. `tax` comes on top of `net`. `account` of a sale's line without stock (a service, a
-    bag) is credited with `net`.
+    bag) is credited with `net`. `reservation` is the one against which it takes goods, by default the movement's.
     """
 
     line: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
@@ -117,6 +118,7 @@ class RequestedLine(Contract, frozen=True, kw_only=True):
     net: Money | None = None
     tax: Annotated[list[Tax], msgspec.Meta(max_length=FEW)] = []
     account: Code | None = None
+    reservation: Reference | None = None
 
 
 class MovementRequested(Contract, frozen=True, kw_only=True):
@@ -125,7 +127,8 @@ class MovementRequested(Contract, frozen=True, kw_only=True):
     `number` is its number in the source's own sequence, where that keeps one: so it can be told what did not arrive.
     `company` is by default that of its warehouses, or of the movement that it names. `posting_at` is when it happened;
     a cancellation takes effect when what it cancels did, whatever it says. `against` is the movement that this one
-    returns, revalues or cancels. `opening` marks a count with which the books begin, of untracked items.
+    returns, revalues or cancels. `reservation` is the one against which its lines take goods: what it keeps back of
+    them is free to them, and taken first. `opening` marks a count with which the books begin, of untracked items.
     `difference_account` is booked instead of the purpose's own account for the side that is not stock. `dry_run` tries
     the movement without effect: the answer is `outcome.tried`, or `outcome.rejected`. `additional_costs` are added to
     the value of what comes in. `money` is how a sale was paid, or what was paid back. `lines` are what moves; only a
@@ -144,6 +147,7 @@ class MovementRequested(Contract, frozen=True, kw_only=True):
     supplier: Text | None = None
     recipient: Text | None = None
     against: Reference | None = None
+    reservation: Reference | None = None
     opening: bool = False
     difference_account: Code | None = None
     dry_run: bool = False
@@ -184,7 +188,8 @@ class Leg(Contract, frozen=True, kw_only=True):
     is the ledger entry by which left or came what comes back, is sent back, is revalued or is cancelled. `counted` is
     how much stands there from then on: all in the bin, all of the batch there, or the whole set of serials. `rate` is
     what a stock unit of what is written down is worth at most. `corrects` is a later count, of which `original` is the
-    entry: what this movement changes before it, it finds the other way round.
+    entry: what this movement changes before it, it finds the other way round. `warranty_days` is how long a unit of the
+    item is covered from its delivery on.
 
     The legs of one movement stand in the order in which they are posted: all that leaves before all that arrives.
     """
@@ -203,6 +208,7 @@ class Leg(Contract, frozen=True, kw_only=True):
     counted: Quantity | None = None
     rate: Rate | None = None
     corrects: CorrectedCount | None = None
+    warranty_days: Days | None = None
     tracking: Tracking = Tracking.NONE
     method: Method = Method.FIFO
     stock_account: Code
@@ -284,3 +290,11 @@ class MovementAllocated(Contract, frozen=True, kw_only=True):
     money: MoneySides | None = None
     trial: OutcomeAccepted | None = None
     trace: str | None = None
+
+
+_OF_UNITS = write({"tracking": Tracking.SERIAL})[1:-1]
+
+
+def has_units(allocated: bytes) -> bool:
+    """Whether an allocated movement, as it was written, is of serialized units: quotes inside a text are escaped."""
+    return _OF_UNITS in allocated

@@ -7,7 +7,20 @@ of its own (`trial.*`), which only the services hear: nobody can take it for som
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.contracts import audit, journal, manifest, masters, movement, outcome, period, stock, trial
+from shared.contracts import (
+    aftercare,
+    audit,
+    counting,
+    journal,
+    manifest,
+    masters,
+    movement,
+    outcome,
+    period,
+    reservation,
+    stock,
+    trial,
+)
 from shared.contracts.codec import Contract
 
 
@@ -49,6 +62,14 @@ OUTCOME_TRIED = "outcome.tried.v1"
 AUDIT_HEAD = "audit.head.v1"
 OUTCOME_RECONCILED = "outcome.reconciled.v1"
 SOURCE_MANIFEST = "source.manifest.v1"
+UNITS_ALLOCATED = "units.allocated.v1"
+COVERAGE_CHANGED = "coverage.changed.v1"
+RESERVATION_REQUESTED = "reservation.requested.v1"
+RESERVATION_RELEASED = "reservation.released.v1"
+COUNT_OPENED = "count.opened.v1"
+COUNT_REPORTED = "count.reported.v1"
+COUNT_ACCEPTED = "count.accepted.v1"
+COUNT_CANCELLED = "count.cancelled.v1"
 
 MASTERS: dict[str, type[masters.Master]] = {
     "company.defined.v1": masters.CompanyDefined,
@@ -64,7 +85,31 @@ MASTERS: dict[str, type[masters.Master]] = {
     PERIOD_REOPENED: masters.PeriodReopened,
 }
 
-NAMED_BY_EVENT: dict[str, type[Contract]] = {**MASTERS, SOURCE_MANIFEST: manifest.SourceManifest}
+STATEMENTS: dict[str, type[aftercare.Statement]] = {
+    "coverage.added.v1": aftercare.CoverageAdded,
+    "coverage.ended.v1": aftercare.CoverageEnded,
+    "claim.opened.v1": aftercare.ClaimOpened,
+    "claim.updated.v1": aftercare.ClaimUpdated,
+    "serial.moved.v1": aftercare.SerialMoved,
+    "serial.attributed.v1": aftercare.SerialAttributed,
+    "maintenance.planned.v1": aftercare.MaintenancePlanned,
+    "maintenance.ended.v1": aftercare.MaintenanceEnded,
+    "visit.done.v1": aftercare.VisitDone,
+}
+"""What aftercare takes from upstreams."""
+KIND_OF_STATEMENT = {struct: kind for kind, struct in STATEMENTS.items()}
+
+NAMED_BY_EVENT: dict[str, type[Contract]] = {
+    **MASTERS,
+    **STATEMENTS,
+    SOURCE_MANIFEST: manifest.SourceManifest,
+    RESERVATION_REQUESTED: reservation.ReservationRequested,
+    RESERVATION_RELEASED: reservation.ReservationReleased,
+    COUNT_OPENED: counting.CountOpened,
+    COUNT_REPORTED: counting.CountReported,
+    COUNT_ACCEPTED: counting.CountAccepted,
+    COUNT_CANCELLED: counting.CountCancelled,
+}
 """What an upstream sends one at a time, under the id of its event."""
 
 STRUCTS: dict[str, type[Contract]] = {
@@ -86,6 +131,8 @@ STRUCTS: dict[str, type[Contract]] = {
     OUTCOME_TRIED: trial.OutcomeTried,
     AUDIT_HEAD: audit.AuditHead,
     OUTCOME_RECONCILED: manifest.SourceReconciled,
+    UNITS_ALLOCATED: movement.MovementAllocated,
+    COVERAGE_CHANGED: aftercare.CoverageChanged,
 }
 
 ROUTES: dict[str, tuple[Route, ...]] = {
@@ -111,5 +158,7 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     OUTCOME_TRIED: (Route(Exchange.EVENTS, OUTCOME_TRIED, by_source=True),),
     AUDIT_HEAD: (Route(Exchange.EVENTS, AUDIT_HEAD),),
     OUTCOME_RECONCILED: (Route(Exchange.EVENTS, OUTCOME_RECONCILED, by_source=True),),
+    UNITS_ALLOCATED: (Route(Exchange.WORK, "aftercare", mandatory=True),),
+    COVERAGE_CHANGED: (Route(Exchange.EVENTS, COVERAGE_CHANGED),),
 }
 """What the services publish; an upstream publishes to the intake, with the event's type as its routing key."""

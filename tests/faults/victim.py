@@ -19,10 +19,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.accounting import handlers as accounting
+from services.aftercare import handlers as aftercare
 from services.ledger import handlers as ledger
 from services.receiving import handlers as receiving
 from shared.broker import Broker, Consumer, Delivery, Message, Publisher, RabbitBroker
-from shared.broker.topology import ACCOUNTING, LEDGER, RECEIVING
+from shared.broker.topology import ACCOUNTING, AFTERCARE, LEDGER, RECEIVING
 from shared.contracts.registry import STOCK_REVALUED
 from shared.db import open_engine
 from shared.logs import configure, logger
@@ -34,6 +35,7 @@ SERVICES: Mapping[str, Callable[[], Service]] = {
     RECEIVING: receiving.service,
     LEDGER: ledger.service,
     ACCOUNTING: accounting.service,
+    AFTERCARE: aftercare.service,
 }
 
 
@@ -123,7 +125,8 @@ def run(plan: Plan) -> None:
     engine = open_engine(settings.database_url)
     transactions = Transactions(fate)
     transactions.watch(engine, plan.idle)
-    broker = FatedBroker(RabbitBroker(settings.broker_url.split(";"), heartbeat=plan.heartbeat), fate)
+    rabbit = RabbitBroker(settings.broker_url.split(";"), heartbeat=plan.heartbeat, lanes=settings.lanes)
+    broker = FatedBroker(rabbit, fate)
     service = fated(service_of(plan), fate, transactions, plan.piece)
     Worker(service, broker, engine, settings, stop).run()
     logger("victim").info("ended", pieces=fate.reached[At.DECIDED, STOCK_REVALUED])

@@ -17,6 +17,7 @@ import amqp
 import sqlalchemy as sa
 
 from services.accounting import handlers as accounting
+from services.aftercare import handlers as aftercare
 from services.desk.events import make_event
 from services.ledger import handlers as ledger
 from services.receiving import handlers as receiving
@@ -63,6 +64,8 @@ _UNFINISHED = """
 SELECT 'stuck ' || item FROM ledger.stuck UNION ALL SELECT 'waiting in the ledger ' || id FROM ledger.waiting
 UNION ALL SELECT 'dirty ' || item FROM ledger.dirty UNION ALL SELECT 'parked in the ledger ' || error FROM ledger.parked
 UNION ALL SELECT 'parked in accounting ' || error FROM accounting.parked
+UNION ALL SELECT 'not in aftercare ' || source || ' ' || id FROM (
+    SELECT source, id FROM receiving.units_allocated EXCEPT SELECT source, id FROM aftercare.movement) AS untold
 UNION ALL SELECT 'not booked ' || id FROM (SELECT source, id FROM receiving.movement WHERE allocated IS NOT NULL
     EXCEPT SELECT source, id FROM accounting.movement) AS missing
 """
@@ -81,7 +84,7 @@ class Plant:
         gate = receiving.service(lambda: CLOCK, Limits(patience=timedelta(0)), {"boss"})
         self._workers = [
             Worker(each, broker, self.engine, settings, meter=self.metrics.meter(each.name))
-            for each in (gate, ledger.service(), accounting.service())
+            for each in (gate, ledger.service(), accounting.service(), aftercare.service())
         ]
         broker.declare()
 

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-PARKED = ("malformed", "unknown_type", "message_too_large", "conflicting_duplicate", "not_your_source")
+PARKED = (
+    "malformed",
+    "unknown_type",
+    "message_too_large",
+    "conflicting_duplicate",
+    "not_your_source",
+    "source_reserved",
+)
 """For what an input from outside may be parked; for any other reason it has found a defect."""
 
 GROWTH = 300

@@ -6,6 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
+from services.desk.examples import played
+from services.desk.servers import bring_up_to_date
+from tests import servers
 from tests.receiving_builders import GOODS, STOCKED, Gate, assert_sound, define_shop, opened
 from tests.secured import secured_postgres
 
@@ -29,6 +32,15 @@ def gate(engine: Engine) -> Gate:
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(4) as pool:
         yield pool
+
+
+@pytest.fixture(scope="session")
+def shops(postgres: str) -> Iterator[Engine]:
+    """Both shops of the examples after their last day; nobody writes to it."""
+    with servers.fresh_database(postgres) as url:
+        bring_up_to_date(url)
+        with played(url) as (pipeline, _):
+            yield pipeline.engine
 
 
 @pytest.fixture(scope="session")

@@ -539,7 +539,15 @@ def test_the_status_counts_what_waits_what_is_stuck_and_what_lies_in_the_queues(
     assert [(each["service"], each["reason"], each["count"]) for each in told["parked"]] == [
         ("ledger", "unprocessable", 2)
     ]
-    assert (told["stuck_bins"]["count"], told["outbox"]) == (1, {"receiving": 0, "ledger": 1, "accounting": 0})
+    assert (told["stuck_bins"]["count"], told["outbox"]) == (
+        1,
+        {
+            "receiving": 0,
+            "ledger": 1,
+            "accounting": 0,
+            "aftercare": 0,
+        },
+    )
     assert (told["not_posted"]["count"], told["not_booked"]["count"]) == (0, 1)
     assert [need.split()[0:2] for need in told["needs_a_person"]] == [
         ["2", "in"],

@@ -33,7 +33,7 @@ from services.desk.store import stock_values, unfinished
 from services.ledger import handlers as ledger
 from services.receiving import handlers as receiving
 from shared.broker import Broker, Consumer, Delivery, EmbeddedBroker, Message, connect
-from shared.broker.topology import ACCOUNTING, EVENTS, INTAKE, LEDGER, RECEIVING, UNROUTED
+from shared.broker.topology import ACCOUNTING, AFTERCARE, EVENTS, INTAKE, LEDGER, RECEIVING, UNROUTED
 from shared.contracts.codec import decoder, read
 from shared.contracts.envelope import raw_movements, read_envelope
 from shared.contracts.movement import MESSAGE_LIMIT
@@ -638,7 +638,7 @@ def _check_logs(processes: Processes) -> None:
     assert SECRET not in processes.said.read_text()
     lines = processes.lines()
     assert all({"event", "level", "timestamp", "service"} <= line.keys() for line in lines)
-    assert {line["service"] for line in lines if line["event"] == "stopped"} == {"receiving", "ledger", "accounting"}
+    assert {line["service"] for line in lines if line["event"] == "stopped"} == {*SERVICES, AFTERCARE}
     (rejected,) = (line for line in lines if line["event"] == "rejected")
     assert (rejected["source"], rejected["id"], rejected["trace"]) == ("till", "X1", TRACE)
 

@@ -21,11 +21,11 @@ from services.desk.events import Event, make_event, read_event
 from services.desk.listening import Listener, Outcome
 from services.desk.pipeline import Pipeline
 from shared.broker import Broker, Message, connect
-from shared.broker.topology import EVENTS, RECEIVING, UNROUTED
+from shared.broker.topology import AFTERCARE_TYPES, EVENTS, INTAKE_TYPES, RECEIVING, UNROUTED
 from shared.contracts.codec import write
 from shared.contracts.envelope import frame, read_envelope, write_event
 from shared.contracts.outcome import Allocated, OutcomeAccepted, OutcomeRejected, Refusal
-from shared.contracts.registry import MOVEMENT_REQUESTED, OUTCOME_ACCEPTED, OUTCOME_REJECTED, STRUCTS
+from shared.contracts.registry import MOVEMENT_REQUESTED, OUTCOME_ACCEPTED, OUTCOME_REJECTED
 from shared.contracts.trial import OutcomeTried
 from shared.db import query, transaction
 from shared.quantities import Quantity
@@ -86,9 +86,7 @@ def types(bodies: list[bytes]) -> set[str]:
 
 def test_the_page_names_every_type_that_can_be_sent() -> None:
     told = set(re.findall(r"`(\w+\.\w+\.v1)`", PAGE.partition("Types that can be sent:")[2].partition(".\n")[0]))
-    assert told == {kind for kind in STRUCTS if kind.endswith((".defined.v1", ".held.v1", ".released.v1"))} | {
-        "movement.requested.v1"
-    }
+    assert told == {*INTAKE_TYPES, *AFTERCARE_TYPES}
 
 
 def test_the_python_publisher_puts_its_event_before_receiving(broker: Broker, vhost_url: str) -> None:

@@ -17,7 +17,7 @@ from services.receiving.decide.past import Aside
 from services.receiving.decide.stock import Item
 from shared.contracts.movement import AdditionalCost, Leg, MovementAllocated, Reference, RequestedLine
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
-from shared.contracts.registry import MOVEMENT_ALLOCATED, TRIAL_ALLOCATED
+from shared.contracts.registry import MOVEMENT_ALLOCATED, TRIAL_ALLOCATED, UNITS_ALLOCATED
 from shared.purposes import PURPOSES, Flow, Purpose, Tracking
 from shared.quantities import Money, Rate
 from shared.service import Output
@@ -268,6 +268,8 @@ def answers(outputs: Sequence[Output]) -> dict[str, _Answer]:
             found[output.id] = (told, told.trial)
         elif output.kind == MOVEMENT_ALLOCATED:
             found[output.id] = (told, None)
+        elif output.kind == UNITS_ALLOCATED:
+            assert told == found[output.id][0]
         else:
             found[output.id] = (found.get(output.id, (None,))[0], told)
     return found

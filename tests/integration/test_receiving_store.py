@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from services.receiving.store import available
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
-from shared.contracts.registry import MOVEMENT_ALLOCATED, OUTCOME_ACCEPTED
+from shared.contracts.registry import MOVEMENT_ALLOCATED, OUTCOME_ACCEPTED, UNITS_ALLOCATED
 from shared.db import run, transaction
 from tests.builders import COMPANY, MORNING, SOURCE
 from tests.properties.allocation_histories import ITEMS, History
@@ -114,7 +114,7 @@ def test_the_same_movement_again_gets_the_same_answer_and_has_no_second_effect(g
 
 def test_a_movement_twice_in_one_set_has_one_effect_and_one_answer(gate: Gate) -> None:
     told = gate.send(*events([STOCKED, STOCKED]))
-    assert [each.kind for each in told] == [MOVEMENT_ALLOCATED, OUTCOME_ACCEPTED]
+    assert [each.kind for each in told] == [MOVEMENT_ALLOCATED, UNITS_ALLOCATED, OUTCOME_ACCEPTED]
     assert rows(gate.engine, "SELECT quantity FROM receiving.stock WHERE item = 'tea'") == [(10,)]
 
 

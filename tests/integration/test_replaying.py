@@ -206,7 +206,7 @@ def test_what_cannot_be_worked_on_is_put_aside_and_told_and_all_others_are_repla
         done = commands.invoke("replay", "all", env=environment(url))
         assert done.exit_code == NEEDS_A_PERSON
         waiting = counted(url, "ledger.waiting")
-        assert done.stdout.splitlines()[2:] == [
+        assert done.stdout.splitlines()[3:] == [
             "1 parked: stockbook parked list --service ledger",
             f"{waiting} waiting in the ledger for what is not there",
         ]

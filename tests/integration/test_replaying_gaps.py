@@ -91,12 +91,13 @@ def test_what_the_ledger_never_got_is_named_and_then_posted_with_all_that_waits_
     told = replay(database, "all", "--dry-run").splitlines()
     assert told[0] == "ledger lacks 80, recorded from 2026-03-02 18:00:00 to 2026-03-02 18:00:00:"
     assert told[1:21] == [f"  2026-03-02 18:00:00  till M{n:04d}  {MOVEMENT_ALLOCATED}" for n in range(81, 101)]
-    assert told[21:] == ["  and 60 more", "accounting lacks nothing"]
+    assert told[21:23] == ["  and 60 more", "accounting lacks nothing"]
     assert counted(database, "ledger.movement") == 160, "a dry run changes nothing"
     assert replay(database, "all").splitlines()[0].startswith("ledger: 80 replayed in ")
     assert differences(bytes_of(database), bytes_of(undisturbed)) == []
     assert_at_rest(database)
-    assert replay(database, "all", "--dry-run") == "ledger lacks nothing\naccounting lacks nothing\n"
+    lacks = [f"{service} lacks nothing" for service in ("ledger", "accounting", "aftercare")]
+    assert replay(database, "all", "--dry-run").splitlines() == lacks
 
 
 def test_what_accounting_never_got_is_booked(database: str, undisturbed: str) -> None:
@@ -237,7 +238,7 @@ def test_where_there_are_workers_they_are_asked_for_it(database: str, monkeypatc
     works.receive(sent([movement("delivery", goes("tea", 1), id="late", at=after(100))]))
     works.lose(LEDGER)
     told = replay(database, "all", broker_url=NOWHERE)
-    assert told == "marked: the workers of ledger and accounting take what they lack at their next sweep\n"
+    assert told == "marked: the workers of ledger, accounting and aftercare take what they lack at their next sweep\n"
     assert counted(database, "ledger.movement") == 3
     assert counted(database, "ledger.replay") == counted(database, "accounting.replay") == 1
     monkeypatch.setattr(workers_own, "GRACE", 0.0)

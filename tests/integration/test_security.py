@@ -228,6 +228,7 @@ def test_p11_the_desk_reads_everything_and_writes_only_what_is_tried_again(
         *(f"{schema}.{name}" for schema in SCHEMAS for name in ("parked", "parked_edit")),
         "ledger.replay",
         "accounting.replay",
+        "aftercare.replay",
         "ledger.stuck",
         "ledger.head_asked",
         "accounting.head_asked",

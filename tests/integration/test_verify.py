@@ -3,18 +3,21 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from services.desk.pipeline import Pipeline
 from services.desk.verify import CHECKS, Check, Finding, Scope, chosen, count_entries, hold_still, verify
 from services.desk.verify.guards import guards_of
-from shared.contracts.movement import MovementRequested, Reference
+from shared.contracts.movement import MovementRequested
 from shared.contracts.registry import MOVEMENT_ALLOCATED
 from shared.db import stream, transaction
 from shared.errors import StockbookError
+from shared.purposes import Role
 from shared.settings import Settings
 from tests import servers
 from tests.builders import deliver, revalue_all
@@ -111,6 +114,7 @@ def test_a_quick_look_leaves_out_what_goes_through_every_message() -> None:
         "chains",
         "messages",
         "journal",
+        "units",
         "replay",
     }
 
@@ -160,7 +164,8 @@ def test_what_is_on_its_way_between_two_services_is_no_finding_until_it_is_late(
     posted += deliver(gate.engine, *allocated[1:])
     assert findings(database, *quiet) == {}
     late = {each.table: each.found for each in findings(database, "unattended")["unattended"]}
-    assert late == {"ledger.movement": "accepted 2026-03-02 18:00:00+00"}
+    accepted = "accepted 2026-03-02 18:00:00+00"
+    assert late == {"ledger.movement": accepted, "aftercare.movement": accepted}
     book(gate.engine, posted)
     assert findings(database, *quiet) == {}
 
@@ -177,20 +182,15 @@ def test_a_bin_that_is_still_to_be_valued_anew_is_no_finding(gate: Gate, databas
     assert findings(database, *quiet) == {}
 
 
-def test_a_stock_account_may_be_the_other_side_of_a_movement(gate: Gate, database: str) -> None:
-    gate.define("accounts", company="shop", accounts=[{"account": "cellar goods", "name": "Cellar", "kind": "asset"}])
-    gate.define("warehouse", company="shop", warehouse="cellar", account="cellar goods")
-    asked = [STOCKED, movement("opening_stock", comes("tea", 3, "cellar", rate="2"), id="cellar")]
-    for account in ("cellar goods", "stock"):
-        issued = movement("material_issue", goes("tea", 2), id=account, at=after(5), difference_account=account)
-        asked += [issued, movement("cancellation", id=f"no {account}", at=after(9), against=Reference(id=account))]
-        asked.append(
-            movement("material_issue", goes("tea", 3), id=f"{account} 2", at=after(10), difference_account=account)
-        )
-    for each in asked:
-        (allocated,) = _accept(gate, each)
-        book(gate.engine, [*deliver(gate.engine, allocated), *revalue_all(gate.engine)])
-        assert findings(database, "accounts") == {}
+def test_what_a_movement_books_to_a_stock_account_beside_its_stock_is_a_finding(gate: Gate, database: str) -> None:
+    received, issued = _accept(gate, STOCKED, movement("material_issue", goes("tea", 2), id="out", at=after(5)))
+    astray = msgspec.structs.replace(issued, accounts={**issued.accounts, Role.STOCK_ADJUSTMENT: "stock"})
+    book(gate.engine, deliver(gate.engine, received))
+    assert findings(database, "accounts") == {}
+    book(gate.engine, deliver(gate.engine, astray))
+    (found,) = findings(database, "accounts")["accounts"]
+    assert (found.table, found.key) == ("accounting.transfer", {"company": "shop", "account": "stock"})
+    assert Decimal(found.found) - Decimal(found.expected) == 2
 
 
 def test_a_day_may_be_booked_on_between_its_reopening_and_its_next_closing(database: str) -> None:

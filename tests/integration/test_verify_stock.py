@@ -26,6 +26,10 @@ KEYS: Keys = {
     "case sold": {"source": "volt-till-1", "id": "T1-000481", "item": "CASE"},
     "receipt": {"source": "volt-office", "id": "PR-2006"},
     "count": {"source": "ama-office", "id": "CNT-901"},
+    "making": {"source": "ama-office", "id": "MAKE-3"},
+    "packing": {"source": "ama-office", "id": "RP-701"},
+    "cream made": {"source": "ama-office", "id": "MAKE-3", "item": "CREAM-ROSE"},
+    "oil taken": {"source": "ama-office", "id": "MAKE-3", "item": "ROSE-OIL", "number": "RO-9"},
 }
 BINS = """
 sums: ledger.bin (cable) quantity: 55 → 54
@@ -157,7 +161,52 @@ replay: ledger.checkpoint (charger) worth: 187.5 → 187.501
 replay: ledger.checkpoint (counted cream) quantity: 36 → 37
     DELETE FROM ledger.cancelled WHERE {count}
 """
-TOLD = (BINS, GATE_AND_LEDGER, STAMPS, SERIALS, REPLAY)
+MAKINGS = """
+makings: ledger.making (making) piece: 0 to 200 of 201.2 → 0 to 199 of 201.2
+    UPDATE ledger.making SET after = 199 WHERE {making} AND before = 0
+makings: ledger.making (making) piece: 200 to 201.2 of 201.2 → 200 to 201.2 of 202
+    UPDATE ledger.making SET whole = 202 WHERE {making} AND before = 200
+makings: ledger.making (making) piece: consumed → 0 to 1 of 1
+    UPDATE ledger.making SET before = 0, after = 1, whole = 1 WHERE {making} AND whole IS NULL
+makings: ledger.making (packing) piece: 0 to 20 of 20 → nothing
+    DELETE FROM ledger.making WHERE {packing} AND whole IS NOT NULL
+makings: ledger.making (packing) piece: nothing → consumed
+    UPDATE ledger.making SET entry_id = '00000000-0000-7000-8000-000000000001' WHERE {packing} AND whole IS NOT NULL
+    UPDATE ledger.making SET before = NULL, after = NULL, whole = NULL WHERE {packing}
+makings: ledger.making (sale) piece: nothing → consumed
+    INSERT INTO ledger.making (company, source, id, entry_id) SELECT company, source, id, entry_id FROM ledger.entry
+        WHERE {case sold}
+makings: ledger.making (making) piece: 0 to 200 of 201.2 → nothing
+    UPDATE ledger.making SET source = 'nobody' WHERE {making} AND before = 0
+makings: ledger.making (making) piece: 500 to 503 of 503 → 200 to 201.2 of 201.2
+    UPDATE receiving.movement SET allocated = convert_to(replace(
+        convert_from(allocated, 'UTF8'), '"share":"200"', '"share":"2.5"'), 'UTF8') WHERE {making}
+makings: receiving.making (cream made) produced: batch → nothing
+    DELETE FROM receiving.making WHERE {cream made}
+makings: receiving.making (oil taken) produced: nothing → batch
+    UPDATE receiving.making SET produced = true WHERE {oil taken}
+makings: receiving.making (oil taken) consumed: batch → serial
+    UPDATE receiving.making SET tracking = 'serial' WHERE {oil taken}
+makings: receiving.movement (making) allocated: … → …
+    UPDATE receiving.movement SET allocated = 'no message' WHERE {making}
+"""
+RESERVED = """
+reservations: receiving.bin (cable) reserved: 0 → 1
+    UPDATE receiving.bin SET reserved = 1 WHERE {cable}
+reservations: receiving.batch_stock (oil) reserved: 0 → 0.25
+    UPDATE receiving.batch_stock SET reserved = 0.25 WHERE {oil}
+reservations: receiving.bin (phones) reserved: 1 → 0
+    UPDATE receiving.serial SET reserved_for = 'web:1' WHERE {phone}
+reservations: receiving.serial (phone) reserved_for: nothing → web:1
+    UPDATE receiving.serial SET reserved_for = 'web:1' WHERE {phone}
+reservations: receiving.bin (cable) reserved_until: 2030-01-01 00:00:00+00 → infinity
+    INSERT INTO receiving.reservation_line
+        VALUES ('web', '1', 1, 'VOLT', 'CABLE', 'FLOOR', '', '{}', 2, 0, 2, '2030-01-01Z')
+reservations: receiving.batch_stock (oil) reserved: 0.5 → 0
+    INSERT INTO receiving.reservation_line
+        VALUES ('web', '1', 1, 'AMA', 'ROSE-OIL', 'INGREDIENTS', 'RO-9', '{}', 2, 1.5, 0.5, '2030-01-01Z')
+"""
+TOLD = (BINS, GATE_AND_LEDGER, STAMPS, SERIALS, RESERVED, REPLAY, MAKINGS)
 
 
 @pytest.fixture(scope="module")

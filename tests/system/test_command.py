@@ -357,12 +357,12 @@ def test_all_workers_stop_at_a_signal(number: signal.Signals) -> None:
         env = environment(STOCKBOOK_DATA=str(folder / "data"))
         process = subprocess.Popen([*COMMAND, "run", "all"], env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
-        lines = [process.stderr.readline() for _ in range(4)]
+        lines = [process.stderr.readline() for _ in range(5)]
         process.send_signal(number)
         rest = process.communicate(timeout=30)[1]
     assert "STOCKBOOK_BROKER_URL" in lines[0]
     assert process.returncode == 0
-    assert rest.count('"stopped"') == 3
+    assert rest.count('"stopped"') == 4
 
 
 def test_a_database_that_lacks_migrations_is_refused_until_it_is_migrated(postgres: str) -> None:

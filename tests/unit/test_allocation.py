@@ -312,8 +312,8 @@ def test_an_issue_books_to_the_difference_account_that_it_names_if_the_company_h
 
 def test_what_is_not_supported_is_refused_and_never_left_out() -> None:
     costs = [AdditionalCost(amount=Money("1"))]
-    refused = stocked().refused("delivery", goes("tea", 1, scan="]d201"), additional_costs=costs, opening=True)
-    assert sorted(code for code, _ in refused) == ["costs_not_allowed", "opening_not_allowed", "scan_unsupported"]
+    refused = stocked().refused("delivery", goes("tea", 1), additional_costs=costs, opening=True)
+    assert sorted(code for code, _ in refused) == ["costs_not_allowed", "opening_not_allowed"]
 
 
 def test_a_movement_that_could_not_be_read_is_refused_with_the_place_that_is_wrong() -> None:

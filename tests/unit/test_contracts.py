@@ -121,7 +121,7 @@ def _with_additions(value: Any, inside: str = "") -> Any:
         return value
     changed = {name: _with_additions(each, name) for name, each in value.items()}
     # Their names are data; a further one would not be a further field.
-    free_names = inside in ("attributes", "units", "roles", "accounts", "facts")
+    free_names = inside in ("attributes", "units", "roles", "accounts", "facts", "readings")
     return changed if free_names and "account" not in value else {**changed, "added_later": {"a": [1, "2", None]}}
 
 

@@ -20,6 +20,8 @@ PURE = (
     "shared/identity.py",
     "shared/gs1.py",
     "shared/chain.py",
+    "shared/patience.py",
+    "shared/senders.py",
     "shared/contracts/**/*.py",
     "services/*/decide/**/*.py",
     "services/*/decide.py",
@@ -31,6 +33,8 @@ PURE_IN_SHARED = (
     "shared.identity",
     "shared.gs1",
     "shared.chain",
+    "shared.patience",
+    "shared.senders",
     "shared.contracts",
 )
 THIRD_PARTY = {"shared/contracts": {"msgspec"}, "shared/gs1.py": {"biip"}}

@@ -71,6 +71,8 @@ def test_every_fault_of_an_item_is_told_at_once() -> None:
         allow_negative_stock=True,
         units={"box": Quantity("0")},
         standard_rate=Rate("-1"),
+        reorder_level=Quantity("-1"),
+        reorder_quantity=Quantity("0"),
         unit="kg",
     )
     assert codes(faulty, known(items_moved={KEY})) == [
@@ -79,6 +81,7 @@ def test_every_fault_of_an_item_is_told_at_once() -> None:
         "negative_stock_of_tracked",
         "unit_factor_not_positive",
         "rate_negative",
+        "reorder_out_of_range",
         "tracking_fixed",
         "unit_fixed",
     ]
@@ -103,7 +106,7 @@ def accounts(*names: str, kind: AccountKind = AccountKind.ASSET, **roles: str) -
 def test_a_role_is_played_by_an_account_that_exists() -> None:
     assert codes(accounts(stock="1400")) == ["unknown_account"]
     assert codes(accounts("1400", stock="1400")) == []
-    assert codes(accounts(stock="receivable")) == []
+    assert codes(accounts("1500", stock="receivable", receivable="1500")) == []
 
 
 def test_accounts_are_known_to_the_definitions_after_them_in_the_same_set() -> None:

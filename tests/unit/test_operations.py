@@ -15,11 +15,13 @@ from services.desk.cli.status import Queues, needs_a_person
 from services.desk.events import Event
 from services.desk.redriving import PORTION, Pace, check_body, intake_key, is_whole, message_of, wrapped
 from services.desk.store.standing import Heap, Newest, ParkedHeap, Standing
+from shared.broker.topology import INTAKE, WORK
 from shared.contracts.envelope import raw_movements, read_envelope
 from shared.contracts.outcome import Allocated, OutcomeAccepted, OutcomeRejected, Refusal
 from shared.errors import StockbookError
 from shared.parked import Kept, Parked
 from shared.quantities import Quantity
+from shared.reading import SENT_BY
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NUMBER = UUID(int=7)
@@ -71,6 +73,16 @@ def test_a_single_movement_is_sent_as_the_only_one_of_an_event_of_its_source() -
     assert (message.exchange, message.routing_key, message.mandatory) == ("stock.intake", REQUESTED, False)
     assert (envelope.type, envelope.source) == (REQUESTED, "till")
     assert [bytes(raw) for raw in raw_movements(envelope.data)] == [MOVEMENT]
+
+
+@pytest.mark.parametrize(
+    ("kind", "exchange", "key"),
+    [("claim.opened.v1", INTAKE, "claim.opened.v1"), ("units.allocated.v1", WORK, "aftercare")],
+)
+def test_what_aftercare_parked_goes_back_to_the_gate_or_to_its_queue(kind: str, exchange: str, key: str) -> None:
+    message = message_of("aftercare", kept(parked(kind=kind, source="till", id="M1")))
+    assert (message.exchange, message.routing_key) == (exchange, key)
+    assert (SENT_BY in message.headers) is (exchange == INTAKE)
 
 
 def test_a_movement_that_looks_like_a_bulk_stays_one_movement() -> None:
@@ -195,7 +207,8 @@ def stands(
     waiting = Heap(3, NOW - timedelta(days=2))
     outbox = {"receiving": 4, "ledger": 5}
     newest = Newest(NOW, NOW, NOW)
-    return Standing(NOW, waiting, next_due, waiting, stuck, dirty, parked, outbox, newest, not_posted, not_booked)
+    far = (not_posted, not_booked)
+    return Standing(NOW, waiting, next_due, waiting, stuck, dirty, parked, outbox, newest, *far, NOTHING, NOTHING)
 
 
 def needs(standing: Standing, queues: Queues | None = WORKING) -> list[str]:

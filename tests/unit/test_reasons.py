@@ -2,8 +2,9 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,25 @@ import pytest
 from services.receiving.decide import patience
 from services.receiving.decide.allocation import Rejected, allocate
 from services.receiving.decide.case import Limits, Request
+from services.receiving.decide.cycle_counts import Opened, against_taking_over, against_use, read_report
 from services.receiving.decide.manifests import NUMBERS_LIMIT, faults
 from services.receiving.decide.masters import Known, judge
 from services.receiving.decide.periods import Books
+from services.receiving.decide.reserving import Standing, against_release, asked_for, reserve
+from services.receiving.decide.scanning import Codes, Scannable, fill_in
 from services.receiving.decide.senders import Senders, against_definer
 from services.receiving.decide.stock import Batch, Stock, Warehouse
 from shared.contracts import masters
-from shared.contracts.movement import AdditionalCost, Reference, RequestedLine, Tender, TicketMoney
+from shared.contracts.counting import CountedLine, CountReported
+from shared.contracts.movement import AdditionalCost, MovementRequested, Reference, RequestedLine, Tender, TicketMoney
+from shared.contracts.outcome import OutcomeRejected
+from shared.errors import Reason
 from shared.purposes import AccountKind, BatchState, Method, Role, Tracking
 from shared.quantities import Money, Quantity, Rate
 from tests.builders import MORNING, SOURCE
 from tests.manifest_builders import manifest, total
 from tests.receiving_builders import EVENING, Shop, comes, company, goes, item, line, moves
+from tests.reservation_builders import of, reservation
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reasons.md"
@@ -106,6 +114,30 @@ def _reserved() -> Mapping[str, Mapping[str, str]]:
     key = ("shop", "phone", "S1")
     of.stock.serials[key] = of.stock.serials[key]._replace(reserved_for="order 7")
     return _told(of, "delivery", goes("phone", serials="S1"))
+
+
+def _given_up(standing: Standing | None) -> Mapping[str, Mapping[str, str]]:
+    return {each.code: each.facts for each in against_release((SOURCE, "R0"), standing)}
+
+
+def _codes_of(reasons: Sequence[Reason]) -> Mapping[str, Mapping[str, str]]:
+    return {each.code: each.facts for each in reasons}
+
+
+def _reported(*lines: CountedLine, counted_at: datetime | None = None) -> Mapping[str, Mapping[str, str]]:
+    told = CountReported(count=Reference(id="C"), lines=list(lines), counted_at=counted_at)
+    return _codes_of(read_report(told, OPENED, shop().stock, EVENING, Limits())[1])
+
+
+def _kept_back(expires_at: datetime) -> Mapping[str, Mapping[str, str]]:
+    told = reserve(
+        asked_for(SOURCE, "R1", reservation(of("tea", 1), expires_at=expires_at), EVENING),
+        shop().stock,
+        EVENING,
+        Limits(),
+    )
+    assert isinstance(told, OutcomeRejected)
+    return {each.code: each.facts for each in told.reasons}
 
 
 def _not_reusable() -> Mapping[str, Mapping[str, str]]:
@@ -204,6 +236,22 @@ def _since(asked: RequestedLine, purpose: str = "delivery") -> Callable[[], Mapp
     return told
 
 
+def _scanned(code: str, **fields: Any) -> Callable[[], Mapping[str, Mapping[str, str]]]:
+    """A code that a line has instead of fields, in a company of a few codes."""
+
+    def told() -> Mapping[str, Mapping[str, str]]:
+        tea = Scannable("tea", Tracking.NONE)
+        codes = Codes("shop", {"tea": tea}, {"09506000134352": ["tea"]}, serials={"X1": ["phone", "lamp"]})
+        _, reasons = fill_in(_movement(line(scan=code, **fields)), codes)
+        return {reason.code: reason.facts for reason in reasons}
+
+    return told
+
+
+def _movement(asked: RequestedLine) -> MovementRequested:
+    return MovementRequested(id="M1", purpose="delivery", posting_at=MORNING, lines=[asked])
+
+
 def _cancelled() -> Mapping[str, Mapping[str, str]]:
     of = shop()
     of.stock.tombstones[SOURCE, "M0"] = (SOURCE, "C0")
@@ -222,19 +270,35 @@ def _reopen(open_from: date) -> masters.PeriodReopened:
     return masters.PeriodReopened(company="shop", open_from=open_from, actor="ann", reason="a mistake")
 
 
+def _account(code: str, kind: AccountKind) -> masters.AccountsDefined:
+    return masters.AccountsDefined(company="shop", accounts=[masters.Account(account=code, kind=kind)])
+
+
+AGAINST: dict[str, Any] = {"reservation": Reference(id="R0")}
 MOVED = {"items_moved": {("shop", "tea")}}
-ACCOUNTS = {"companies": {"shop": company(accounts={"7000": AccountKind.EXPENSE, "1400": AccountKind.ASSET})}}
+_KINDS: dict[str, Any] = {"accounts": {"7000": AccountKind.EXPENSE, "1400": AccountKind.ASSET}}
+ACCOUNTS = {"companies": {"shop": company(**_KINDS)}}
+BOOKED = {"companies": {"shop": company(**_KINDS, booked=frozenset({"7000", "1400"}))}}
 BOTH_DAYS: dict[str, Any] = {"manufactured_on": date(2026, 3, 2), "expires_on": date(2026, 3, 1)}
 CLOSED: dict[str, Any] = {
     "companies": {"shop": company(open_from=MORNING.date())},
     "books": {"shop": Books(MORNING.date() - 2 * DAY, 1, EVENING)},
     "now": EVENING,
 }
+OPENED = Opened((SOURCE, "C"), "shop", "north", frozenset({"tea"}), EVENING, "open")
 CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("account_fixed", asked("opening_stock", comes("tea", 1), difference_account="write_off")),
     ("account_of_wrong_kind", defined(
         masters.WarehouseDefined(company="shop", warehouse="n", account="7000"), **ACCOUNTS
     )),
+    ("account_holds_stock", asked("material_issue", goes("tea", 1), difference_account="stock")),
+    ("account_holds_stock", defined(masters.AccountsDefined(company="shop", roles={Role.RECEIVABLE: "stock"}))),
+    ("account_kind_fixed", defined(_account("7000", AccountKind.ASSET), **BOOKED)),
+    ("account_not_for_stock", defined(
+        masters.WarehouseDefined(company="shop", warehouse="n", account="1400"), **BOOKED
+    )),
+    ("account_of_wrong_kind", defined(_account("income", AccountKind.ASSET))),
+    ("source_reserved", defined(masters.SourceDefined(source="ledger"))),
     ("against_missing", asked("cancellation")),
     ("against_not_allowed", asked("delivery", against=Reference(id="M0"))),
     ("amount_too_large", asked("opening_stock", comes("tea", "999999999999", rate="999999999999"))),
@@ -294,7 +358,10 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("rate_missing", asked("opening_stock", comes("tea", 1, "south", None))),
     ("rate_negative", asked("opening_stock", comes("tea", 1, rate="-1"))),
     ("same_warehouse", asked("material_transfer", moves("tea", 1, "north", "north"))),
-    ("scan_unsupported", asked("delivery", goes("tea", 1, scan="0950"))),
+    ("scan_ambiguous", _scanned("X1")),
+    ("scan_conflicts", _scanned("]d20109506000134352", item="leaf")),
+    ("scan_unreadable", _scanned("]d20109506000134353")),
+    ("scan_without_item", _scanned("]d210AB")),
     ("serial_count_mismatch", asked("delivery", goes("phone", 2, serials="S1"))),
     ("serial_in_stock", asked("opening_stock", comes("phone", serials="S1"))),
     ("serial_moved_since", asked("delivery", goes("phone", serials="S1"), at=MORNING - DAY)),
@@ -303,6 +370,17 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("serial_of_another_batch", asked("delivery", goes("phone", serials="S1,S2", batch="P1"))),
     ("serial_repeated", asked("delivery", goes("phone", serials="S1,S1"))),
     ("serial_reserved", _reserved),
+    ("unknown_reservation", asked("delivery", goes("tea", 1), reservation=Reference(id="R0"))),
+    ("reservation_not_allowed", asked("opening_stock", comes("tea", 1), reservation=Reference(id="R0"))),
+    ("reservation_not_allowed", asked("sale", goes("tea", 1, net="1"), line(net="1", account="income", **AGAINST))),
+    ("reservation_ended", lambda: _given_up(Standing("shop", False, True, False))),
+    ("unknown_reservation", lambda: _given_up(None)),
+    ("unknown_count", lambda: _codes_of(against_use((SOURCE, "C"), None))),
+    ("count_ended", lambda: _codes_of(against_use((SOURCE, "C"), replace(OPENED, state="cancelled")))),
+    ("nothing_counted", lambda: _codes_of(against_taking_over((SOURCE, "C"), []))),
+    ("not_in_count", lambda: _reported(CountedLine(item="phone", serials="S1"))),
+    ("counted_at_out_of_range", lambda: _reported(counted_at=MORNING)),
+    ("expiry_out_of_range", lambda: _kept_back(EVENING)),
     ("serial_too_long", asked("opening_stock", comes("phone", serials="S" * 141))),
     ("serials_missing", asked("opening_stock", comes("phone", 1))),
     ("series_too_long", defined(tea(tracking=Tracking.SERIAL, serial_series="S" * 101))),
@@ -350,6 +428,7 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("batch_missing", defined(masters.BatchDefined(company="shop", item="tea", batch=" "))),
     ("expires_before_made", defined(masters.BatchDefined(company="shop", item="tea", batch="B", **BOTH_DAYS))),
     ("rate_negative", defined(tea(standard_rate=Rate("-1")))),
+    ("reorder_out_of_range", defined(tea(reorder_level=Quantity("-1"), reorder_quantity=Quantity("0")))),
     ("unknown_account", defined(masters.AccountsDefined(company="shop", roles={Role.STOCK: "ghost"}))),
     ("against_line_missing", _landed(line(share=Quantity("1")))),
     ("batch_not_allowed", asked("reconciliation", comes("phone", serials="S1,S2", batch="P1"))),
@@ -379,6 +458,8 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("serial_elsewhere", asked("reconciliation", comes("phone", serials="S1", target="south"))),
     ("share_missing", _landed(additional_costs=[AdditionalCost(amount=Money("1"), spread="share")])),
     ("share_negative", asked("opening_stock", comes("tea", 1, share=Quantity("-1")))),
+    ("unknown_scan", _scanned("nothing")),
+    ("unknown_gtin", _scanned("]d20109506000149301")),
     ("unknown_batch", asked("reconciliation", comes("cream", 1, batch="GHOST"))),
     ("unknown_original_line", _landed(line(against_line=99))),
     ("written_down_twice", asked("write_down", goes("phone", rate="1"), goes("phone", serials="S1", rate="2"))),

@@ -4,6 +4,8 @@ import pytest
 
 from shared.broker.topology import (
     ACCOUNTING,
+    AFTERCARE,
+    AFTERCARE_TYPES,
     DEAD,
     EVENTS,
     INTAKE,
@@ -63,6 +65,11 @@ def test_receiving_takes_every_intake_type_with_and_without_a_partition(type_: s
     assert takers(INTAKE, f"{type_}.p07") == {RECEIVING}
 
 
+@pytest.mark.parametrize("type_", AFTERCARE_TYPES)
+def test_aftercare_alone_takes_every_statement_with_and_without_a_partition(type_: str) -> None:
+    assert takers(INTAKE, type_) == takers(INTAKE, f"{type_}.p07") == {AFTERCARE}
+
+
 @pytest.mark.parametrize("key", ["movement.requested.v2", "movement.requested", "movement.requested.v10", ""])
 def test_receiving_takes_no_other_type(key: str) -> None:
     assert takers(INTAKE, key) == set()
@@ -81,6 +88,7 @@ def test_nothing_stands_between_a_service_and_its_mandatory_messages() -> None:
     assert {(b.key, b.queue) for b in TOPOLOGY.bindings if b.exchange == WORK} == {
         (LEDGER, LEDGER),
         (ACCOUNTING, ACCOUNTING),
+        (AFTERCARE, AFTERCARE),
     }
 
 

@@ -12,20 +12,27 @@ from services.desk.cli import (
     audit,
     available,
     conform,
+    counts,
     demo,
     explain,
+    importing,
+    labels,
     parked,
     periods,
     publish,
+    questions,
     rejected,
     replay,
     report,
+    reservations,
     rights,
     run,
     sources,
     status,
     stuck,
+    trace,
     trying,
+    units,
     verify,
 )
 from shared.embedded_postgres import EmbeddedPostgresError
@@ -42,10 +49,20 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("migrate")(run.migrate)
 app.command("publish")(publish.publish)
+app.command("import")(importing.import_table)
+app.command("labels")(labels.labels)
 app.command("try")(trying.try_movements)
 app.command("available")(available.available)
 app.command("explain")(explain.explain_movement)
+app.command("trace")(trace.trace_goods)
 app.command("report")(report.report)
+app.command("unit")(units.unit)
+app.command("serials")(units.serials)
+app.command("reservations")(reservations.reservations)
+app.command("counts")(counts.counts)
+app.command("expired")(questions.expired)
+app.command("in-warranty")(questions.in_warranty)
+app.command("return-batch")(questions.return_batch)
 app.command("roles")(rights.roles)
 app.command("broker-definitions")(rights.broker_definitions)
 app.command("conform")(conform.conform)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Protocol
 
 from services.desk.cli.reconciling import VERDICTS
 from services.desk.cli.showing import outcome_lines, verdict
@@ -26,6 +27,20 @@ from shared.settings import Settings
 
 CHUNK = 500
 _PAUSE = 0.2  # seconds between two looks at who waits
+
+
+class Hearer(Protocol):
+    """Whoever asks: is told what was sent and what was answered; `open` is what has no answer yet."""
+
+    open: dict[Key, None]
+
+    def sent(self, events: Sequence[Event]) -> None:
+        """These are on their way; their answers are awaited."""
+        ...
+
+    def hear(self, outcomes: Iterable[Outcome]) -> None:
+        """These answers came."""
+        ...
 
 
 @dataclass(slots=True)
@@ -89,7 +104,7 @@ class Tally:
 
 
 def ask(
-    events: Iterator[Event], sources: Collection[str], settings: Settings, tally: Tally, patience: float = 0.0
+    events: Iterator[Event], sources: Collection[str], settings: Settings, tally: Hearer, patience: float = 0.0
 ) -> None:
     """Send all events and note in `tally` what is told of them, until all is told.
 
@@ -117,7 +132,7 @@ def send_all(
 
 
 def _send_and_hear(
-    events: Iterator[Event], sources: Collection[str], broker: Broker, tally: Tally, patience: float
+    events: Iterator[Event], sources: Collection[str], broker: Broker, tally: Hearer, patience: float
 ) -> None:
     with closing(Listener(broker, sources)) as listener:
 
@@ -131,7 +146,9 @@ def _send_and_hear(
             tally.hear(listener.hear(min(left, 1.0)))
 
 
-def _play(events: Iterator[Event], sources: Collection[str], settings: Settings, tally: Tally, patience: float) -> None:
+def _play(
+    events: Iterator[Event], sources: Collection[str], settings: Settings, tally: Hearer, patience: float
+) -> None:
     """Play the events through the services inside this process, and wait for those that are early."""
     with (
         database(settings) as url,
@@ -152,7 +169,7 @@ def _play(events: Iterator[Event], sources: Collection[str], settings: Settings,
             _hear_what_is_there(listener, tally)
 
 
-def _hear_what_is_there(listener: Listener, tally: Tally) -> None:
+def _hear_what_is_there(listener: Listener, tally: Hearer) -> None:
     while heard := listener.hear(0):
         tally.hear(heard)
 

@@ -12,7 +12,7 @@ import typer
 
 from services.desk.audit import verifier
 from services.desk.audit.export import Part, export
-from services.desk.cli.showing import Format, listing, write_rows
+from services.desk.cli.writing import Format, listing, write_rows
 from services.desk.servers import reading
 from services.desk.store.chains import Standing, ask, at_one_moment, standings
 from services.desk.working import works

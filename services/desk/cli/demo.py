@@ -1,14 +1,13 @@
 """`stockbook demo`: the examples played through the services on servers of their own, and what came of them.
 
-The clock stands still, first at one moment and for the last day at another, so that it plays the same for ever and what
-the last day changed can be told. At the end the ledger and the accounts, which two services keep apart from each other,
-must agree on what the stock is worth, and what was closed must be as it was.
+At the end the ledger and the accounts, which two services keep apart from each other, must agree on what the stock is
+worth, and what was closed must be as it was.
 """
 
 import sys
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,8 +21,7 @@ from sqlalchemy import Connection
 from services.desk.cli.explain import DEPTH, LISTED, NODES
 from services.desk.cli.showing import LOOK, allocation, balances_then, batches, changes, journal, only, remarks, say
 from services.desk.cli.telling import tell
-from services.desk.events import Event, read_event
-from services.desk.pipeline import Pipeline
+from services.desk.examples import CLOCK, EXAMPLES, LAST_DAY, played
 from services.desk.reporting import REPORTS, reason_text
 from services.desk.servers import bring_up_to_date
 from services.desk.store import CompanyValue, Outcome, outcomes, stock_values, unfinished
@@ -34,29 +32,15 @@ from shared.contracts.outcome import OutcomeRejected
 from shared.contracts.registry import MOVEMENT_REQUESTED, PERIOD_CLOSED
 from shared.db import transaction
 from shared.embedded_postgres import EmbeddedPostgres
-from shared.errors import StockbookError
 from shared.logs import configure
 from shared.printable import printable
 from shared.quantities import ZERO
 from shared.report import Filters, records
 from shared.service import Key
-from shared.settings import Settings
 
-CLOCK = datetime(2026, 4, 30, 18, 0, tzinfo=UTC)
-"""When all but the last day is played."""
-LAST_DAY = datetime(2026, 5, 4, 8, 0, tzinfo=UTC)
 WIDTH = 100
 MADE = "manufacture"
 SHOWN = [kind.rpartition(".v")[0] for kind in (MOVEMENT_REQUESTED, PERIOD_CLOSED)]
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
-
-
-@dataclass
-class _Clock:
-    now: datetime = CLOCK
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 def demo(
@@ -64,36 +48,12 @@ def demo(
 ) -> None:
     """Play the examples on a temporary PostgreSQL and show what came of them."""
     configure("warning")
-    *before, last = _read(folder)
-    clock = _Clock()
     with EmbeddedPostgres(None, durable=False) as server:
         bring_up_to_date(server.url)
-        # Every turn sweeps: what is closed is locked when the services have come to rest.
-        with Pipeline(server.url, clock=clock, settings=replace(Settings(), sweep_every=0.0)) as pipeline:
-            pipeline.publish([event for day in before for event in day])
-            pipeline.settle()
-            clock.now = LAST_DAY
-            pipeline.publish(last)
-            pipeline.settle()
-            with transaction(pipeline.engine) as connection:
-                agreed = _show(connection, [key for day in (*before, last) for event in day for key in event.keys])
+        with played(server.url, folder) as (pipeline, events), transaction(pipeline.engine) as connection:
+            agreed = _show(connection, [key for event in events for key in event.keys])
     if not agreed:
         raise typer.Exit(1)
-
-
-def _read(folder: Path) -> list[list[Event]]:
-    """The events of all files day by day: files whose names begin with the same number tell one day."""
-    days: dict[str, list[Event]] = {}
-    for file in sorted(folder.glob("*/*.jsonl"), key=lambda file: (_day(file), file)):
-        lines = file.read_bytes().splitlines()
-        days.setdefault(_day(file), []).extend(read_event(line, file.parent.name, CLOCK) for line in lines)
-    if not days:
-        raise StockbookError("there are no examples here; they lie in the repository", folder=folder)
-    return list(days.values())
-
-
-def _day(file: Path) -> str:
-    return file.name.partition("-")[0]
 
 
 def _show(connection: Connection, keys: Sequence[Key]) -> bool:
@@ -153,6 +113,8 @@ def _show_company(console: Console, connection: Connection, value: CompanyValue,
     _print(console, journal(connection, filters))
     _print(console, only(REPORTS["trial-balance"], connection, filters, "account debit credit balance"))
     _print(console, only(REPORTS["unposted"], connection, filters, "id customer amount state why"))
+    claims = "claim item serial customer complaint covered why resolution"
+    _print(console, only(REPORTS["warranty-claims"], connection, filters, claims))
     shortages = only(REPORTS["shortages"], connection, filters, "item warehouse quantity worth id")
     _print(console, shortages if shortages.row_count else Text("No shortages: all that was issued was there, or came."))
 

@@ -7,13 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
-from rich.tree import Tree
 from sqlalchemy import Connection
 
-from services.desk.cli.showing import say
-from services.desk.cli.telling import Branch, tell
+from services.desk.cli.branches import show
+from services.desk.cli.telling import tell
 from services.desk.servers import reading
 from services.desk.store.movements import Called, Stage, movements_called
 from services.ledger.decide.explaining.recorded import Recorded
@@ -21,7 +18,7 @@ from services.ledger.decide.explaining.tree import Limits, Node
 from services.ledger.store.explaining import Caused, Explanation, explain, hold_still
 from shared.contracts.movement import Leg, MovementAllocated
 from shared.errors import StockbookError
-from shared.printable import printable, printable_json
+from shared.printable import printable_json
 from shared.quantities import plain
 from shared.service import Key
 from shared.settings import Settings
@@ -56,7 +53,7 @@ def explain_movement(
     if as_json:
         sys.stdout.write(printable_json(json.dumps(_as_json(found), ensure_ascii=False, indent=2)) + "\n")
     else:
-        _show(tell(found))
+        show(tell(found))
 
 
 def _find(connection: Connection, name: str, source: str | None, company: str | None) -> Key:
@@ -77,23 +74,6 @@ def _find(connection: Connection, name: str, source: str | None, company: str | 
 
 def _sources(called: Sequence[Called]) -> str:
     return ", ".join(each.key[0] for each in called)
-
-
-def _show(branches: Sequence[Branch]) -> None:
-    """As trees on a terminal, elsewhere as lines that are indented."""
-    if not sys.stdout.isatty():
-        say(f"{'  ' * depth}{line}" for each in branches for depth, line in each.lines())
-        return
-    console = Console()
-    for each in branches:
-        console.print(_tree(each))
-
-
-def _tree(branch: Branch) -> Tree:
-    tree = Tree(Text(printable(branch.text)))
-    for each in branch.branches:
-        tree.children.append(_tree(each))
-    return tree
 
 
 # --- as JSON ---------------------------------------------------------------------------------------------------------

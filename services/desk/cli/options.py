@@ -1,7 +1,7 @@
 """What several commands read from their options."""
 
 import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from shared.errors import StockbookError
 
@@ -18,6 +18,14 @@ def parse_time(text: str) -> datetime:
     if len(text) <= len("2026-01-31"):
         moment = datetime.combine(moment.date(), time.max)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_day(text: str) -> date:
+    """A day: `2026-01-31`."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise StockbookError("a day looks like 2026-01-31", given=text) from error
 
 
 def parse_age(text: str) -> timedelta:

@@ -12,7 +12,8 @@ import typer
 from sqlalchemy import Connection, Engine
 
 from services.desk.cli.options import until
-from services.desk.cli.showing import Format, listing, say, write_rows
+from services.desk.cli.showing import say
+from services.desk.cli.writing import Format, listing, write_rows
 from services.desk.redriving import Pace, check_body, message_of, redrive
 from services.desk.servers import reading
 from services.desk.store.standing import database_time
@@ -43,6 +44,7 @@ class Name(StrEnum):
     RECEIVING = "receiving"
     LEDGER = "ledger"
     ACCOUNTING = "accounting"
+    AFTERCARE = "aftercare"
 
 
 _SERVICE = typer.Option(None, help="Only of this service.")

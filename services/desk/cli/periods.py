@@ -2,7 +2,7 @@
 
 import typer
 
-from services.desk.cli.showing import Format, listing, write_rows
+from services.desk.cli.writing import Format, listing, write_rows
 from services.desk.servers import reading
 from services.desk.store.periods import Closing, State, closings
 from shared.report import Column, Kind, Row

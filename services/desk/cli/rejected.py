@@ -6,7 +6,8 @@ from itertools import islice
 import typer
 
 from services.desk.cli.options import until
-from services.desk.cli.showing import Format, listing, outcome_lines, say, write_rows
+from services.desk.cli.showing import outcome_lines, say
+from services.desk.cli.writing import Format, listing, write_rows
 from services.desk.pipeline import utc_now
 from services.desk.servers import reading
 from services.desk.store import outcomes

@@ -1,4 +1,4 @@
-"""`stockbook replay`: what the ledger or accounting lacks is taken from the stored outputs of the service before it.
+"""`stockbook replay`: what a service lacks is taken from the stored outputs of the service before it.
 
 On a system at work it asks the workers for it. In here it is done where there are no others, where they have none to
 spare, or where not all of it is meant.
@@ -40,11 +40,12 @@ class Which(StrEnum):
 
     LEDGER = "ledger"
     ACCOUNTING = "accounting"
+    AFTERCARE = "aftercare"
     ALL = "all"
 
 
 def replay(
-    which: Which = typer.Argument(help="The service that lacks something; all: the ledger, then accounting."),
+    which: Which = typer.Argument(help="The service that lacks something; all: the ledger, accounting, aftercare."),
     start: str = typer.Option(BEGINNING, "--from", metavar="TIME", help="Only what was recorded since then."),
     source: str | None = typer.Option(None, help="Only one movement: its source. With --id."),
     name: str | None = typer.Option(None, "--id", help="Only one movement: its id. With --source."),
@@ -54,7 +55,7 @@ def replay(
     ),
     quiet: bool = typer.Option(False, "--quiet", help="Tell nobody: all of it was told before. Implies --now."),
 ) -> None:
-    """Take from stored outputs what a service lacks: close a gap, or rebuild ledger and accounting. May be repeated."""
+    """Take from stored outputs what a service lacks: close a gap, or rebuild a service. May be repeated."""
     if (source is None) != (name is None):
         raise StockbookError("a movement is named by --source and --id, both")
     choice = Choice(since_of(start), (source, name) if source is not None and name is not None else None)
@@ -125,7 +126,8 @@ def _mark(engine: Engine, services: Sequence[Replayed]) -> None:
     with transaction(engine) as connection:
         for each in services:
             due(each.value)(connection)
-    names = " and ".join(each.value for each in services)
+    *others, last = (each.value for each in services)
+    names = " and ".join([", ".join(others), last]) if others else last
     sys.stdout.write(f"marked: the workers of {names} take what they lack at their next sweep\n")
 
 

@@ -18,7 +18,7 @@ from shared.db import open_engine, transaction
 from shared.errors import Fatal
 from shared.granting import apply, missing
 from shared.roles import ROLES
-from shared.settings import Settings, secret
+from shared.settings import Settings, names, secret
 
 SOURCES = "STOCKBOOK_RABBITMQ_SOURCES"
 
@@ -49,16 +49,20 @@ def roles(
 
 def broker_definitions(
     output: Path | None = typer.Option(None, help="The file to write; without it, to standard output."),
-    bare: bool = typer.Option(False, "--bare", help="Without passwords and upstreams: what does not differ by place."),
+    bare: bool = typer.Option(
+        False, "--bare", help="Without passwords, upstreams and lanes: what does not differ by place."
+    ),
 ) -> None:
     """Write RabbitMQ's definitions: accounts, rights, exchanges, queues. No password stands in it, only digests."""
     passwords: dict[str, str] = {}
     sources: list[Source] = []
+    lanes: frozenset[str] = frozenset()
     if not bare:
-        names = {each.name: each.name.removeprefix(OWNER).removeprefix("-") for each in ACCOUNTS}
-        passwords = {name: told for name, short in names.items() if (told := _password("RABBITMQ", short))}
+        ours = {each.name: each.name.removeprefix(OWNER).removeprefix("-") for each in ACCOUNTS}
+        passwords = {name: told for name, short in ours.items() if (told := _password("RABBITMQ", short))}
         sources = read_sources(secret(os.environ, SOURCES) or "")
-    text = json.dumps(definitions_file(passwords, sources), indent=2) + "\n"
+        lanes = names(os.environ, "STOCKBOOK_LANES")
+    text = json.dumps(definitions_file(passwords, sources, lanes=lanes), indent=2) + "\n"
     if output is None:
         sys.stdout.write(text)
     else:

@@ -7,6 +7,7 @@ from enum import StrEnum
 import typer
 
 from services.accounting import handlers as accounting
+from services.aftercare import handlers as aftercare
 from services.desk.pipeline import utc_now
 from services.desk.servers import bring_up_to_date, database
 from services.ledger import handlers as ledger
@@ -23,6 +24,7 @@ class Which(StrEnum):
     RECEIVING = "receiving"
     LEDGER = "ledger"
     ACCOUNTING = "accounting"
+    AFTERCARE = "aftercare"
     ALL = "all"
 
 
@@ -30,6 +32,7 @@ SERVICES: dict[Which, Callable[[Settings], Service]] = {
     Which.RECEIVING: lambda settings: receiving.service(utc_now, administrators=settings.administrators),
     Which.LEDGER: lambda _: ledger.service(),
     Which.ACCOUNTING: lambda _: accounting.service(),
+    Which.AFTERCARE: lambda settings: aftercare.service(administrators=settings.administrators),
 }
 
 _ALONE = (
@@ -42,7 +45,7 @@ _NOBODY_ELSE = (
 )
 
 
-def run(which: Which = typer.Argument(help="The worker to run; all: three threads in one process.")) -> None:
+def run(which: Which = typer.Argument(help="The worker to run; all: a thread each in one process.")) -> None:
     """Run workers until SIGTERM or SIGINT; a set that was begun is finished first."""
     settings = Settings.from_environment()
     if settings.broker_url is None:

@@ -1,18 +1,17 @@
-"""What commands print: lists in the form that was asked for, and tables for people, narrowed to what fits a screen."""
+"""What commands print for people: lines, and tables narrowed to what fits a screen; `writing` has the other forms."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
 
 from services.desk.cli.reconciling import VERDICTS, reconciled_lines
+from services.desk.cli.writing import listing
 from services.desk.listening import Outcome, is_tried
 from services.desk.reporting import REPORTS, reason_text
 from shared.contracts.manifest import SourceReconciled
@@ -21,41 +20,16 @@ from shared.contracts.stock import PostedEntry
 from shared.contracts.trial import OutcomeTried
 from shared.printable import printable
 from shared.quantities import plain
-from shared.report import Column, Filters, Kind, Report, Row, read_report, records, table, write_csv, write_json
+from shared.report import Column, Filters, Kind, Report, Row, read_report, records, table
 
 SERIALS_SHOWN = 4
-_WIDE = 400  # columns of a table that goes into a file
 
 LOOK: dict[str, Any] = {"title_justify": "left", "title_style": "bold"}
-
-
-class Format(StrEnum):
-    """How a list is written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-
-
-def listing(title: str, columns: Sequence[Column]) -> Report:
-    """What a list that is no report shows."""
-    return Report(name="", title=title, columns=columns, takes=(), read=lambda *_: ())
 
 
 def say(lines: Iterable[str], out: TextIO | None = None) -> None:
     """Print lines, each on one line and without any effect, whatever somebody wrote into them."""
     (out or sys.stdout).writelines(f"{printable(line)}\n" for line in lines)
-
-
-def write_rows(report: Report, rows: Sequence[Row], form: Format) -> None:
-    """Print the rows of a report or of a list."""
-    if form is Format.CSV:
-        write_csv(report, rows, sys.stdout)
-    elif form is Format.JSON:
-        write_json(report, rows, sys.stdout)
-    else:
-        console = Console(width=None if sys.stdout.isatty() else _WIDE)
-        console.print(table(report, rows))
 
 
 def only(report: Report, connection: Connection, filters: Filters, names: str) -> Table:

@@ -11,7 +11,7 @@ import typer
 
 from services.desk.cli.options import parse_age
 from services.desk.cli.reconciling import VERDICTS, reconciled_lines
-from services.desk.cli.showing import Format, listing, write_rows
+from services.desk.cli.writing import Format, listing, write_rows
 from services.desk.servers import reading
 from services.desk.store.sources import Source, day_of, sources
 from services.receiving.decide.spans import Span, size, told

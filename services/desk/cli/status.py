@@ -4,7 +4,7 @@ Exit code 0: nothing does. 3: something does, and the last lines say what.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,7 +20,8 @@ from services.desk.cli.showing import LOOK
 from services.desk.servers import reading
 from services.desk.store.standing import Heap, Standing, standing
 from shared.broker import Broker, QueueVanished, connect
-from shared.broker.topology import SERVICES, TOPOLOGY
+from shared.broker.lanes import is_lane, with_lanes
+from shared.broker.topology import SERVICES
 from shared.contracts.codec import write
 from shared.errors import Retryable
 from shared.printable import printable, printable_json
@@ -54,7 +55,7 @@ def status(
     settings, longest = Settings.from_environment(), parse_age(late)
     with reading(settings) as connection:
         stands = standing(connection, parse_age(within))
-    queues = ask_queues(settings.broker_url)
+    queues = ask_queues(settings.broker_url, settings.lanes)
     needs = list(needs_a_person(stands, queues, longest))
     if form is StatusFormat.JSON:
         whole = {**asdict(stands), "queues": queues, "needs_a_person": needs}
@@ -65,13 +66,16 @@ def status(
         raise typer.Exit(NEEDS_A_PERSON)
 
 
-def ask_queues(url: str | None) -> Queues | None:
-    """What lies in the queues; None where the broker is inside the processes, and nobody else can ask it."""
+def ask_queues(url: str | None, lanes: Collection[str] = ()) -> Queues | None:
+    """What lies in the queues, those of sources with `lanes` among them.
+
+    None where the broker is inside the processes, and nobody else can ask it.
+    """
     if url is None:
         return None
     broker = connect(url)
     try:
-        return Queues({queue.name: _depth(broker, queue.name) for queue in TOPOLOGY.queues})
+        return Queues({queue.name: _depth(broker, queue.name) for queue in with_lanes(lanes).queues})
     except Retryable as error:
         return Queues({}, str(error))
     finally:
@@ -88,7 +92,7 @@ def _depth(broker: Broker, queue: str) -> int | None:
 def needs_a_person(stands: Standing, queues: Queues | None, late: timedelta) -> Iterator[str]:
     """What does not get better by itself, each in a line that says where to go on."""
     if queues is not None:
-        yield from _queues_that_need_a_person(queues)
+        yield from queues_that_need_a_person(queues)
     if stands.stuck_bins.count:
         yield f"{stands.stuck_bins.count} stuck in the ledger: stockbook stuck list"
     for heap in stands.parked:
@@ -98,19 +102,21 @@ def needs_a_person(stands: Standing, queues: Queues | None, late: timedelta) -> 
     for lag, what in (
         (stands.not_posted, "accepted but not posted"),
         (stands.not_booked, "posted but not booked"),
+        (stands.not_in_aftercare, "of units, accepted but not heard of in aftercare"),
         (stands.dirty_bins, "to be valued anew (stockbook report dirty-bins)"),
     ):
         if lag.oldest is not None and stands.now - lag.oldest > late:
             yield f"{lag.count} {what}, the oldest for {_age(stands.now - lag.oldest)}"
 
 
-def _queues_that_need_a_person(queues: Queues) -> Iterator[str]:
+def queues_that_need_a_person(queues: Queues) -> Iterator[str]:
+    """What lies where nobody takes it, or cannot lie there; however much lies where workers take it."""
     if queues.error is not None:
         yield f"the broker does not answer: {queues.error}"
     for name, depth in queues.depths.items():
         if depth is None:
             yield f"the queue {name} is not there: a worker that starts declares it"
-        elif depth and name not in SERVICES:
+        elif depth and name not in SERVICES and not is_lane(name):
             yield f"{depth} in the queue {name}, from which nobody takes"
 
 
@@ -142,6 +148,7 @@ def _heap_rows(stands: Standing) -> Iterator[tuple[str, str, str]]:
     due = f", the first is due {_when(stands.next_due, now)}" if stands.next_due else ""
     yield "waiting in receiving", str(stands.waiting_in_receiving.count), _since(stands.waiting_in_receiving, now) + due
     yield "waiting in the ledger", str(stands.waiting_in_ledger.count), _since(stands.waiting_in_ledger, now)
+    yield "waiting in aftercare", str(stands.waiting_in_aftercare.count), _since(stands.waiting_in_aftercare, now)
     yield "stuck bins", str(stands.stuck_bins.count), _since(stands.stuck_bins, now)
     yield "dirty bins, to be valued anew", str(stands.dirty_bins.count), _since(stands.dirty_bins, now)
     for heap in stands.parked:
@@ -152,6 +159,7 @@ def _heap_rows(stands: Standing) -> Iterator[tuple[str, str, str]]:
         yield f"outbox of {name}", str(count), ""
     yield "accepted, not posted", str(stands.not_posted.count), _since(stands.not_posted, now)
     yield "posted, not booked", str(stands.not_booked.count), _since(stands.not_booked, now)
+    yield "of units, not in aftercare", str(stands.not_in_aftercare.count), _since(stands.not_in_aftercare, now)
 
 
 def _newest_rows(stands: Standing) -> Iterator[tuple[str, str, str]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import typer
 from sqlalchemy import Connection
 
-from services.desk.cli.showing import Format, listing, say, write_rows
+from services.desk.cli.showing import say
+from services.desk.cli.writing import Format, listing, write_rows
 from services.desk.servers import reading
 from services.desk.store.stuck import Place, Stuck, bins_stuck_by, places_behind, places_of, stuck_bins
 from services.desk.working import works

@@ -3,11 +3,11 @@
 Behind the parts of an entry stands, apart from them, how it came to what it is told to be now.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
 
+from services.desk.cli.branches import Branch
 from services.desk.cli.showing import SERIALS_SHOWN
 from services.ledger.decide.explaining.entries import OPENED
 from services.ledger.decide.explaining.parts import Kind
@@ -21,22 +21,6 @@ IN_ONE_LINE = 4
 """As many parts in which value entered are told behind what they are parts of."""
 CAUSES = 3
 """As many movements are named that may have been the cause of one correction."""
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """A line, and those under it."""
-
-    text: str
-    branches: Sequence["Branch"] = field(default=())
-
-    def lines(self) -> Iterator[tuple[int, str]]:
-        """All lines from here on, each with how deep it stands."""
-        pending = [(0, self)]
-        while pending:
-            depth, branch = pending.pop()
-            yield depth, branch.text
-            pending += [(depth + 1, each) for each in reversed(branch.branches)]
 
 
 def tell(explanation: Explanation) -> list[Branch]:

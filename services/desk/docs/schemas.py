@@ -129,6 +129,12 @@ def _many(one: Schema, limit: int | None = None) -> Schema:
     return {"type": "object", "properties": {MANY: movements}, "required": [MANY]}
 
 
+def _below(struct: type) -> list[type]:
+    """All structs that are made of this one."""
+    direct: list[type] = struct.__subclasses__()
+    return [each for own in direct for each in (own, *_below(own))]
+
+
 def _standing_parts(within: object) -> Schema:
     """The parts that are not msgspec's, of those that are referred to."""
     used = set(re.findall(r"#/\$defs/(\w+)", str(within)))
@@ -147,5 +153,4 @@ def _number_schema(kind: type[Quantity | Rate | Money]) -> Schema:
 
 STANDING: Schema = {"Time": _TIME} | {kind.__name__: _number_schema(kind) for kind in NUMBERS}
 """What fields of many structs hold."""
-_STRUCTS: list[type] = [Event, *Contract.__subclasses__()]
-_CLASSES = {struct.__name__: struct for struct in _STRUCTS}
+_CLASSES = {struct.__name__: struct for struct in _below(Contract)}

@@ -19,6 +19,8 @@ FROM unnest(cast(:source AS text[]), cast(:id AS text[])) AS wanted (source, id)
 CROSS JOIN LATERAL (
     SELECT kind, accepted, outcome FROM receiving.outcome
     WHERE outcome.source = wanted.source AND outcome.id = wanted.id
+    UNION ALL SELECT kind, accepted, outcome FROM aftercare.outcome
+    WHERE outcome.source = wanted.source AND outcome.id = wanted.id
 ) AS found
 """
 _UNFINISHED = """
@@ -31,6 +33,8 @@ WHERE CASE
     WHEN movement.id IS NOT NULL THEN false
     ELSE NOT EXISTS (SELECT FROM receiving.definition AS d WHERE (d.source, d.id) = (wanted.source, wanted.id))
         AND NOT EXISTS (SELECT FROM receiving.parked AS p WHERE (p.source, p.id) = (wanted.source, wanted.id))
+        AND NOT EXISTS (SELECT FROM aftercare.answer AS a WHERE (a.source, a.id) = (wanted.source, wanted.id))
+        AND NOT EXISTS (SELECT FROM aftercare.parked AS p WHERE (p.source, p.id) = (wanted.source, wanted.id))
         AND NOT EXISTS (SELECT FROM receiving.manifest AS m
             WHERE (m.source, m.id) = (wanted.source, wanted.id) AND m.answered_at IS NOT NULL)
 END

@@ -1,4 +1,4 @@
-"""How things stand in all three services, in a few statements that stay quick however much there is.
+"""How things stand in all services, in a few statements that stay quick however much there is.
 
 How far movements are is looked up for those that were accepted within some time: an older one that is still on its way
 stands in a stuck bin, is parked or waits, and is counted there.
@@ -19,11 +19,12 @@ _WAITING_AT_THE_GATE = "SELECT count(*) AS things, min(since) AS oldest, min(due
 _WAITING_IN_THE_LEDGER = """
 SELECT count(*) AS things, min(recorded_at) AS oldest FROM ledger.waiting JOIN ledger.movement USING (source, id)
 """
+_WAITING_IN_AFTERCARE = "SELECT count(*) AS things, min(since) AS oldest FROM aftercare.waiters"
 _STUCK = "SELECT count(*) AS things, min(since) AS oldest FROM ledger.stuck_bins"
 _DIRTY = "SELECT count(*) AS things, min(since) AS oldest FROM ledger.dirty_bins"
 _OUTBOX = """
 SELECT (SELECT count(*) FROM receiving.outbox) AS receiving, (SELECT count(*) FROM ledger.outbox) AS ledger,
-    (SELECT count(*) FROM accounting.outbox) AS accounting
+    (SELECT count(*) FROM accounting.outbox) AS accounting, (SELECT count(*) FROM aftercare.outbox) AS aftercare
 """
 _NEWEST = """
 SELECT (SELECT max(recorded_at) FROM receiving.allocated WHERE recorded_at > :since) AS accepted,
@@ -41,6 +42,11 @@ FROM (SELECT source, id, recorded_at FROM ledger.posted UNION ALL SELECT source,
     AS before
 WHERE recorded_at > :since
     AND NOT EXISTS (SELECT FROM accounting.movement AS each WHERE (each.source, each.id) = (before.source, before.id))
+"""
+_NOT_IN_AFTERCARE = """
+SELECT count(*) AS things, min(recorded_at) AS oldest FROM receiving.units_allocated AS before
+WHERE recorded_at > :since
+    AND NOT EXISTS (SELECT FROM aftercare.movement AS each WHERE (each.source, each.id) = (before.source, before.id))
 """
 
 
@@ -77,6 +83,7 @@ class Standing:
 
     `next_due` is when the first that waits at the gate is tried. `dirty_bins` are those of which some is still to be
     valued anew, the oldest since its cause was accepted. `not_booked` are movements and revaluations.
+    `not_in_aftercare` are movements of serialized units.
     """
 
     now: datetime
@@ -90,6 +97,8 @@ class Standing:
     newest: Newest
     not_posted: Heap
     not_booked: Heap
+    waiting_in_aftercare: Heap
+    not_in_aftercare: Heap
 
 
 def standing(connection: Connection, within: timedelta) -> Standing:
@@ -110,6 +119,8 @@ def standing(connection: Connection, within: timedelta) -> Standing:
         Newest(newest.accepted, newest.posted, newest.booked),
         _heap(connection, _NOT_POSTED, **since),
         _heap(connection, _NOT_BOOKED, **since),
+        _heap(connection, _WAITING_IN_AFTERCARE),
+        _heap(connection, _NOT_IN_AFTERCARE, **since),
     )
 
 

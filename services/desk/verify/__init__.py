@@ -18,13 +18,16 @@ from services.desk.verify.chains import chains_hold
 from services.desk.verify.checking import OF_COMPANY, Check, Finding, Scope
 from services.desk.verify.guards import guards_stand
 from services.desk.verify.inboxes import nothing_comes_from_nowhere
+from services.desk.verify.makings import makings_are_as_told
 from services.desk.verify.money import accounts_hold_the_stock, transfers_are_whole, values_are_rounded
 from services.desk.verify.periods import nothing_is_booked_on_closed_days
 from services.desk.verify.replaying import bins_are_what_they_come_to
+from services.desk.verify.reservations import reserved_is_what_is_kept_back
 from services.desk.verify.serials import units_are_counted, units_are_in_one_place
 from services.desk.verify.stamps import journal_is_numbered, stamps_have_no_gaps
 from services.desk.verify.sums import entries_add_up, gate_and_ledger_agree
 from services.desk.verify.unattended import nothing_is_left_alone
+from services.desk.verify.units import units_are_covered_by_their_facts
 from shared.contracts.codec import Malformed
 from shared.db import query, run
 from shared.errors import InvariantBroken, StockbookError
@@ -109,9 +112,11 @@ CHECKS: Sequence[Check] = (
     Check("stock", "gate and ledger hold the same quantities", gate_and_ledger_agree),
     Check("serials", "the stock of serials is their count, in both services the same ones", units_are_counted),
     Check("stays", "each serial is in one place at a time, and its way has no hole", units_are_in_one_place),
+    Check("reservations", "what is reserved is what reservations keep back", reserved_is_what_is_kept_back),
     Check("values", "value is worth, rounded to the minor unit", values_are_rounded),
     Check("accounts", "stock accounts hold what stock is worth", accounts_hold_the_stock),
     Check("transfers", "journal entries consist of whole transfers: debits equal credits", transfers_are_whole),
+    Check("makings", "what was made of what is as the gate told it and the ledger posted it", makings_are_as_told),
     Check("numbers", "journal entries are numbered without gaps", journal_is_numbered),
     Check("periods", "nothing was booked on a closed day", nothing_is_booked_on_closed_days),
     Check("chains", "every entry is as its link says, and the links are unbroken", chains_hold, is_thorough=True),
@@ -126,6 +131,12 @@ CHECKS: Sequence[Check] = (
         "journal",
         "every journal entry follows from what the ledger told",
         journal_follows_from_the_ledger,
+        is_thorough=True,
+    ),
+    Check(
+        "units",
+        "by what units are covered follows from what is known of them",
+        units_are_covered_by_their_facts,
         is_thorough=True,
     ),
     Check("replay", "every bin comes to what is told of it", bins_are_what_they_come_to, is_thorough=True),

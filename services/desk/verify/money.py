@@ -1,7 +1,6 @@
 """Money: values are rounded worth, stock accounts hold what stock is worth, and transfers are whole.
 
-A stock account may also stand on the other side of a movement, as its difference account. As a rule none does; where
-what it holds is not what its stock is worth, such bookings are looked for before anything is said.
+Nothing but stock is booked to a stock account: the gate refuses every other account that would be one.
 """
 
 from collections.abc import Iterator
@@ -55,20 +54,6 @@ FROM (
 ) AS told
 WHERE {OF}
     AND NOT EXISTS (SELECT FROM accounting.movement WHERE (movement.source, movement.id) = (told.source, told.id))
-"""
-# Money names no ledger entry; what is moved or made is booked from stock account to stock account.
-_OTHERWISE = """
-SELECT sum(CASE WHEN debit_account = credit_account THEN -sign(booked.value) * amount
-    WHEN debit_account = :account THEN amount ELSE -amount END) AS amount
-FROM accounting.transfer AS t
-LEFT JOIN ledger.entry AS booked ON (booked.company, booked.entry_id) = (t.company, t.ledger_entry)
-LEFT JOIN ledger.entry AS undone ON (undone.company, undone.entry_id) = (booked.company, booked.original)
-LEFT JOIN receiving.warehouse ON (warehouse.company, warehouse.warehouse) = (booked.company, booked.warehouse)
-WHERE t.company = :company AND :account IN (debit_account, credit_account)
-    AND (ledger_entry IS NULL AND debit_account <> credit_account
-        OR (warehouse.account <> :account OR debit_account = credit_account)
-        AND CASE booked.purpose WHEN 'cancellation' THEN undone.purpose ELSE booked.purpose END
-            NOT IN ('material_transfer', 'manufacture', 'repack'))
 """
 _AMOUNTS = f"""
 SELECT company, journal_entry, ordinal, what, expected, found
@@ -132,8 +117,6 @@ def accounts_hold_the_stock(connection: Connection, scope: Scope) -> Iterator[Fi
     for company, account in sorted(expected.keys() | found.keys()):
         stands, balance = expected.get((company, account), ZERO), found.get((company, account), ZERO)
         if stands != balance:
-            stands += _booked_otherwise(connection, company, account)
-        if stands != balance:
             key = key_of("company account", (company, account))
             yield Finding("accounting.transfer", key, "balance", plain(stands), plain(balance))
 
@@ -152,9 +135,3 @@ def _take_off_unbooked(connection: Connection, scope: Scope, expected: Amounts) 
                 place = (movement.company, entry.stock_account)
                 if place in expected:
                     expected[place] -= entry.value
-
-
-def _booked_otherwise(connection: Connection, company: str, account: str) -> Decimal:
-    (row,) = query(connection, _OTHERWISE, company=company, account=account)
-    amount: Decimal | None = row.amount
-    return amount or ZERO

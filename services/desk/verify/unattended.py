@@ -5,6 +5,7 @@ late is left alone; what is stuck or parked stays so until somebody acts, and is
 """
 
 from services.desk.verify.checking import OF_COMPANY, Question, asking
+from shared.migrate import SERVICES
 
 OF = OF_COMPANY.format("")
 
@@ -58,6 +59,21 @@ _ACCOUNTING_INBOX = """
 SELECT source, id, recorded_at FROM accounting.movement UNION ALL
 SELECT source, id, greatest(locked_at, recorded_at) FROM accounting.period
 """
+# What is told of coverage stands in no inbox; its id begins with its time, in milliseconds.
+_AFTERCARE_INBOX = """
+SELECT source, id, recorded_at FROM aftercare.answer UNION ALL
+SELECT source, id, to_timestamp(cast(cast('x' || left(replace(id, '-', ''), 12) AS bit(48)) AS bigint) / 1000.0)
+FROM aftercare.outbox WHERE kind = 'coverage.changed.v1'
+"""
+_NOT_IN_AFTERCARE = f"""
+SELECT source, id, 'in aftercare' AS what, 'by now' AS expected, concat('accepted ', recorded_at) AS found
+FROM receiving.units_allocated AS accepted WHERE recorded_at < :late AND {OF} AND NOT EXISTS (
+    SELECT FROM aftercare.movement WHERE (movement.source, movement.id) = (accepted.source, accepted.id))
+"""
+_WAITING_IN_AFTERCARE = """
+SELECT source, id, 'decided' AS what, concat('by ', deadline) AS expected, concat('waits since ', since) AS found
+FROM aftercare.waiting WHERE deadline < :late
+"""
 _UNNUMBERED = f"""
 SELECT company, journal_entry, 'number' AS what, 'by now' AS expected, concat('recorded ', recorded_at) AS found
 FROM accounting.unnumbered WHERE recorded_at < :late AND {OF}
@@ -75,7 +91,7 @@ FROM {schema}.replay WHERE since < :late
 
 nothing_is_left_alone = asking(
     Question("ledger.stuck", _STUCK),
-    *(Question(f"{name}.parked", _PARKED.format(schema=name)) for name in ("receiving", "ledger", "accounting")),
+    *(Question(f"{name}.parked", _PARKED.format(schema=name)) for name in SERVICES),
     Question("receiving.waiting", _WAITING_AT_THE_GATE),
     Question("receiving.movement", _NOT_POSTED),
     Question("ledger.waiting", _WAITING),
@@ -85,7 +101,10 @@ nothing_is_left_alone = asking(
     Question("receiving.outbox", _OUTBOX.format(schema="receiving", inbox=_GATE_INBOX)),
     Question("ledger.outbox", _OUTBOX.format(schema="ledger", inbox=_LEDGER_INBOX)),
     Question("accounting.outbox", _OUTBOX.format(schema="accounting", inbox=_ACCOUNTING_INBOX)),
+    Question("aftercare.outbox", _OUTBOX.format(schema="aftercare", inbox=_AFTERCARE_INBOX)),
+    Question("aftercare.movement", _NOT_IN_AFTERCARE),
+    Question("aftercare.waiting", _WAITING_IN_AFTERCARE),
     Question("accounting.unnumbered", _UNNUMBERED),
     Question("receiving.period_change", _NOT_LOCKED),
-    *(Question(f"{name}.replay", _REPLAY.format(schema=name)) for name in ("ledger", "accounting")),
+    *(Question(f"{name}.replay", _REPLAY.format(schema=name)) for name in ("ledger", "accounting", "aftercare")),
 )

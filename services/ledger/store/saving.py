@@ -10,6 +10,7 @@ from services.ledger.decide.posting import Mark, Posting
 from services.ledger.decide.state import BatchKey, BinKey, State, bins_of, stamps_of
 from services.ledger.decide.valuation import Stock
 from services.ledger.store.checkpoints import add_checkpoints, forget_landed
+from services.ledger.store.making import save_makings
 from services.ledger.store.rows import write_booked, write_layers, write_shortages
 from shared.contracts.movement import MovementAllocated
 from shared.db import columns, copy, run
@@ -108,6 +109,7 @@ def save_posting(connection: Connection, posting: Posting) -> None:
     if state.batches:
         save_batches(connection, state.batches)
     _save_serials(connection, posting)
+    save_makings(connection, applied)
     copy(connection, "ledger.silent", _SILENT_COLUMNS, (row for each in applied for row in _silent_rows(each)))
     cancelled = [(each.movement.against, each.movement) for each in applied if each.movement.mirrors is not None]
     if cancelled:

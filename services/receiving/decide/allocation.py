@@ -19,6 +19,7 @@ from services.receiving.decide.money import money_sides
 from services.receiving.decide.opening import company_of, open_case
 from services.receiving.decide.originals import legs_with_entries, refusal_of_original
 from services.receiving.decide.past import Aside, absorb_past, see_past, set_aside
+from services.receiving.decide.reserved import refuse_needless
 from services.receiving.decide.stock import Company, Serial, Stock
 from services.receiving.decide.timeline import (
     Counted,
@@ -223,11 +224,12 @@ def _remember_exits(case: Case, allocated: MovementAllocated) -> None:
 def _refuse_unsupported(case: Case) -> None:
     """What a movement may say but its purpose does not do: never silently left out."""
     movement = case.movement
+    case.reasons += case.request.unread
     if movement.opening and case.purpose.flow is not Flow.COUNT:
         case.refuse("opening_not_allowed", None, purpose=case.purpose.name)
+    refuse_needless(case, None, None)
     for place, line in enumerate(movement.lines, 1):
-        if line.scan is not None:
-            case.refuse("scan_unsupported", line.line or place, scan=line.scan)
+        refuse_needless(case, line, line.line or place)
         if not moves_stock(case, line) and (line.source or line.target or line.serials or line.batch):
             case.refuse("stock_on_account_line", line.line or place, account=line.account)
 

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from services.receiving.decide.shelf import Shelf
 from services.receiving.decide.stock import (
     BatchKey,
+    BatchStock,
+    BatchStockKey,
     Bin,
     BinKey,
     Company,
@@ -28,7 +31,7 @@ from shared.quantities import ZERO, plain
 class Request:
     """A movement as it came in. `problem` instead of `movement`: its fields are wrong, the text says where.
 
-    `number` is the one that its source gave it, where it could be read.
+    `number` is the one that its source gave it, where it could be read. `unread` are the reasons against scanned codes.
     """
 
     source: str
@@ -39,6 +42,7 @@ class Request:
     trace: str | None = None
     attempt: int = 1
     number: int | None = None
+    unread: tuple[Reason, ...] = ()
 
 
 FACT_LENGTH = 1_000
@@ -137,9 +141,10 @@ class Case:
     `dated_at` is when it counts in the books, where that is another time. Of one that is back-dated, `past` tells what
     was there at its moment, and the draft is one of the stock as of it; `today` are the bins as they are now. `counted`
     are the places that it counted, with their lines. `original` is the accepted movement that it names. `named` are the
-    serials and batches, by item, that its lines name: no series makes these. `also` are bins in which it takes a stamp
-    even if nothing changes there: those of what it names, and those it counted. `remarks` are what its source should
-    know.
+    serials and batches, by item, that its lines name: no series makes these. `freed` is how much it has let go of what
+    was reserved in a bin, or of a batch there. `also` are bins in which it takes a stamp even if nothing changes there:
+    those of what it names, and those it counted. On `shelves` lie the batches of each bin that its lines pick from.
+    `remarks` are what its source should know.
     """
 
     request: Request
@@ -160,7 +165,9 @@ class Case:
     named: set[tuple[str, str]] = field(default_factory=set)
     also: set[BinKey] = field(default_factory=set)
     counted: list[tuple[Place, int]] = field(default_factory=list)
+    shelves: dict[BinKey, Shelf] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)
+    freed: dict[BinKey | BatchStockKey, Decimal] = field(default_factory=dict)
 
     def refuse(self, code: str, line: Line | RequestedLine | int | None, **facts: object) -> None:
         """Note a reason against the movement; the facts are shown as text."""
@@ -197,6 +204,18 @@ class Case:
         before = self.bin(key)
         after = before.quantity + quantity
         self.draft.bins[key] = before._replace(quantity=after, short=before.short and after < ZERO)
+
+    def free(self, key: BinKey, quantity: Decimal) -> None:
+        """Let go of so much that is reserved in a bin of no batch in particular."""
+        before = self.bin(key)
+        self.draft.bins[key] = before._replace(reserved=max(before.reserved - quantity, ZERO))
+        self.freed[key] = self.freed.get(key, ZERO) + quantity
+
+    def free_batch(self, key: BatchStockKey, quantity: Decimal) -> None:
+        """Let go of so much that is reserved of a batch."""
+        before = self.draft.batch_stock.get(key) or BatchStock()
+        self.draft.batch_stock[key] = before._replace(reserved=max(before.reserved - quantity, ZERO))
+        self.freed[key] = self.freed.get(key, ZERO) + quantity
 
     def rate_is_known(self, item: Item, warehouse: Warehouse) -> bool:
         """Whether what has no rate of its own finds one in a bin: the last one there, or the item's standard rate."""

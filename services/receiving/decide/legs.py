@@ -7,6 +7,7 @@ from decimal import Decimal
 from services.receiving.decide.case import Case, Plan, Portion
 from services.receiving.decide.stock import Bin, BinKey
 from shared.contracts.movement import BinStamp, Leg
+from shared.purposes import Tracking
 from shared.quantities import ZERO, Money, Quantity, Rate
 
 
@@ -34,6 +35,7 @@ def _leg(portion: Portion, quantity: Decimal, *, arrives_from: int | None = None
         original=portion.original,
         counted=Quantity(portion.counted) if portion.counted is not None else None,
         rate=Rate(portion.rate) if portion.rate is not None else None,
+        warranty_days=item.warranty_days if item.tracking is Tracking.SERIAL and quantity < ZERO else None,
         tracking=item.tracking,
         method=item.valuation_method,
         stock_account=portion.warehouse.account,

@@ -92,7 +92,8 @@ def check_share(case: Case, number: int, requested: RequestedLine) -> None:
 
 def _item(case: Case, number: int, requested: RequestedLine) -> Item | None:
     if requested.item is None:
-        case.refuse("item_missing", number)
+        if all(reason.line != number for reason in case.request.unread):
+            case.refuse("item_missing", number)
         return None
     item = case.draft.stock.items.get((case.company.company, requested.item))
     if item is None:

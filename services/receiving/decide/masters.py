@@ -4,13 +4,15 @@ One function a kind of definition takes it with the facts that it needs and answ
 for an accepted one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from services.receiving.decide.accounts import account_of, holds_stock, serves
 from services.receiving.decide.moment import business_day
 from services.receiving.decide.periods import Books
+from services.receiving.decide.senders import RESERVED
 from services.receiving.decide.stock import NEVER, Company, Item
 from shared.contracts import masters
 from shared.errors import Reason
@@ -81,10 +83,27 @@ def _accounts(definition: masters.AccountsDefined, known: Known) -> list[Reason]
     company = known.companies.get(definition.company)
     if company is None:
         return [_reason("unknown_company", company=definition.company)]
-    kinds: dict[str, AccountKind] = {role.value: kind for role, kind in ROLE_KINDS.items()}
-    kinds |= company.accounts
-    kinds |= {each.account: each.kind for each in definition.accounts}
-    return [fault for role, account in definition.roles.items() if (fault := _role_fault(role, account, kinds))]
+    after = _with_accounts(company, definition)
+    defined = {each.account: each.kind for each in definition.accounts}
+    roles = {role: account_of(after, role) for role in Role}
+    concerned = {role: code for role, code in roles.items() if role in definition.roles or code in defined}
+    kinds = {**{role.value: kind for role, kind in ROLE_KINDS.items()}, **after.accounts}
+    return [
+        *(fault for account, kind in defined.items() if (fault := _kind_fault(company, account, kind))),
+        *(fault for role, account in concerned.items() if (fault := _role_fault(role, account, kinds))),
+        *_stock_faults(company, after, roles),
+    ]
+
+
+def _kind_fault(company: Company, account: str, kind: AccountKind) -> Reason | None:
+    """Why an account cannot be of a kind: it holds stock, or what was booked to it was booked to another kind."""
+    if account in company.stock_accounts and kind is not AccountKind.ASSET:
+        return _reason("account_of_wrong_kind", account=account, kind=kind.value, wanted=AccountKind.ASSET.value)
+    defaults = (ROLE_KINDS[role] for role in Role if role.value == account == account_of(company, role))
+    before = company.accounts.get(account) or next(defaults, kind)
+    if account in company.booked and kind is not before:
+        return _reason("account_kind_fixed", account=account, fixed=before.value, wanted=kind.value)
+    return None
 
 
 def _role_fault(role: Role, account: str, kinds: Mapping[str, AccountKind]) -> Reason | None:
@@ -97,6 +116,18 @@ def _role_fault(role: Role, account: str, kinds: Mapping[str, AccountKind]) -> R
     return None
 
 
+def _stock_faults(before: Company, after: Company, roles: Mapping[Role, str]) -> Iterator[Reason]:
+    """Why stock would not have its accounts for itself: another role has one, or its new one is for something else."""
+    stock = roles[Role.STOCK]
+    new = stock if stock != account_of(before, Role.STOCK) else None
+    other = serves(after, new) if new is not None else None
+    if other is not None:
+        yield _reason("account_not_for_stock", account=stock, serves=other)
+    for role, account in roles.items():
+        if role is not Role.STOCK and account != new and holds_stock(after, account):
+            yield _reason("account_holds_stock", account=account, role=role.value)
+
+
 def _suits(kind: AccountKind, wanted: AccountKind) -> bool:
     """Stock is an asset; else it is enough that both are of the balance sheet, or both of profit and loss."""
     results = (AccountKind.INCOME, AccountKind.EXPENSE)
@@ -104,7 +135,7 @@ def _suits(kind: AccountKind, wanted: AccountKind) -> bool:
 
 
 def _source(definition: masters.SourceDefined, known: Known) -> list[Reason]:  # noqa: ARG001 - one shape for all
-    return []
+    return [_reason("source_reserved", source=definition.source)] if definition.source in RESERVED else []
 
 
 def _item(definition: masters.ItemDefined, known: Known) -> list[Reason]:
@@ -140,6 +171,13 @@ def _number_faults(definition: masters.ItemDefined) -> list[Reason]:
     ]
     if definition.standard_rate is not None and definition.standard_rate < ZERO:
         reasons.append(_reason("rate_negative", item=definition.item, rate=str(definition.standard_rate)))
+    wrong = {}
+    if definition.reorder_level is not None and definition.reorder_level < ZERO:
+        wrong["level"] = str(definition.reorder_level)
+    if definition.reorder_quantity is not None and definition.reorder_quantity <= ZERO:
+        wrong["quantity"] = str(definition.reorder_quantity)
+    if wrong:
+        reasons.append(_reason("reorder_out_of_range", item=definition.item, **wrong))
     return reasons
 
 
@@ -173,6 +211,9 @@ def _warehouse(definition: masters.WarehouseDefined, known: Known) -> list[Reaso
     elif kind not in (None, AccountKind.ASSET):
         reasons.append(_reason("account_of_wrong_kind", account=account, kind=str(kind), wanted="asset"))
     key = (definition.company, definition.warehouse)
+    other = None if known.warehouse_accounts.get(key) == account else serves(company, account)
+    if other is not None:
+        reasons.append(_reason("account_not_for_stock", account=account, serves=other))
     fixed = known.warehouse_accounts.get(key, account)
     if key in known.warehouses_moved and fixed != account:
         reasons.append(_reason("account_fixed", warehouse=definition.warehouse, fixed=fixed, wanted=account))
@@ -181,7 +222,7 @@ def _warehouse(definition: masters.WarehouseDefined, known: Known) -> list[Reaso
 
 def stock_account(definition: masters.WarehouseDefined, company: Company) -> str:
     """The warehouse's stock account: its own, else the company's account for stock."""
-    return definition.account or company.roles.get(Role.STOCK, Role.STOCK.value)
+    return definition.account or account_of(company, Role.STOCK)
 
 
 def _batch(definition: masters.BatchDefined, known: Known) -> list[Reason]:

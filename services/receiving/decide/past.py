@@ -55,13 +55,15 @@ def absorb_past(stock: Stock, case: Case, legs: Sequence[Leg]) -> None:
         today = stock.bins.get(key) or Bin()
         quantity = today.quantity + of_bins.get(key, ZERO)
         short = (today.short or then.short) and quantity < ZERO
-        draft.bins[key] = then._replace(quantity=quantity, short=short)
+        reserved = today.reserved - case.freed.get(key, ZERO)
+        draft.bins[key] = then._replace(quantity=quantity, short=short, reserved=reserved)
     effects = effects_of(company, legs)
     draft.batch_totals.own.clear()
     for place in draft.batch_stock.own:
         batch = (company, place[1], place[3])
         today_there = stock.batch_stock.get(place) or BatchStock()
-        draft.batch_stock[place] = today_there._replace(quantity=today_there.quantity + effects[place])
+        reserved = today_there.reserved - case.freed.get(place, ZERO)
+        draft.batch_stock[place] = BatchStock(today_there.quantity + effects[place], reserved)
         draft.batch_totals[batch] = (draft.batch_totals.get(batch) or ZERO) + effects[place]
     stock.absorb(draft)
 
@@ -75,11 +77,17 @@ def _as_of(stock: Stock, past: Mapping[Place, Outlook], flow: Flow) -> Stock:
     for place, outlook in past.items():
         quantity = outlook.standing if flow in _MOVING_NOTHING else outlook.least
         if place[3]:
-            batch_stock[place] = (batch_stock.get(place) or BatchStock())._replace(quantity=quantity)
+            there = batch_stock.get(place) or BatchStock()
+            batch_stock[place] = BatchStock(quantity, _reserved_then(quantity, there, outlook))
         else:
-            key = place[:3]
-            bins[key] = (bins.get(key) or Bin())._replace(quantity=quantity)
+            today = bins.get(place[:3]) or Bin()
+            bins[place[:3]] = today._replace(quantity=quantity, reserved=_reserved_then(quantity, today, outlook))
     return replace(stock, bins=bins, batch_stock=batch_stock, changed=Changes())
+
+
+def _reserved_then(quantity: Decimal, today: Bin | BatchStock, outlook: Outlook) -> Decimal:
+    """So much that no more is free then than today, unless a count came since: what is reserved must be left."""
+    return ZERO if outlook.count is not None else max(quantity - (today.quantity - today.reserved), ZERO)
 
 
 def _places(case: Case) -> Iterator[Place]:

@@ -33,7 +33,10 @@ SeriesKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A company, with the account of each role that it set and the kinds of its accounts."""
+    """A company, with the account of each role that it set and the kinds of its accounts.
+
+    `stock_accounts` are those of its warehouses; `booked` are the others that accepted movements book to.
+    """
 
     company: str
     currency: str
@@ -45,6 +48,8 @@ class Company:
     issue_expired: bool = True
     roles: Mapping[Role, str] = field(default_factory=dict)
     accounts: Mapping[str, AccountKind] = field(default_factory=dict)
+    stock_accounts: frozenset[str] = frozenset()
+    booked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,21 @@ class Serial(NamedTuple):
     left_from: str | None = None
 
 
+class Reserved(NamedTuple):
+    """A line of a reservation: so much of an item in a bin, of one batch there (None: of any), or these serials.
+
+    `open` is what it still keeps back; it may hold less of what was lost since.
+    """
+
+    line: int
+    bin: BinKey
+    quantity: Decimal
+    open: Decimal
+    delivered: Decimal = ZERO
+    batch: str | None = None
+    serials: tuple[str, ...] = ()
+
+
 class Returned(NamedTuple):
     """How much of a ledger entry came back or was sent back so far, and which of its serials."""
 
@@ -177,6 +197,20 @@ class Layer(Generic[_Key, _Value]):
         self.own[key] = value
 
 
+class BatchLayer(Layer[BatchStockKey, BatchStock]):
+    """How much of batches stands where; `changed` are those of each bin that were changed, in that order."""
+
+    __slots__ = ("changed",)
+
+    def __init__(self, below: dict[BatchStockKey, BatchStock]) -> None:
+        super().__init__(below)
+        self.changed: dict[BinKey, list[str]] = defaultdict(list)
+
+    def __setitem__(self, key: BatchStockKey, value: BatchStock) -> None:
+        self.own[key] = value
+        self.changed[key[:3]].append(key[3])
+
+
 @dataclass(slots=True)
 class Stock:
     """Everything that a set of movements may need, locked; and which of it has changed.
@@ -186,7 +220,8 @@ class Stock:
     meanwhile is met in its key. `originals` are the decided movements that others name, None for a rejected one;
     `returned` tells of their ledger entries what was returned. `tombstones` are movements that were cancelled before
     they came, and by which. Of the originals, `cancelled` says which were since, and by which, and `naming` which
-    others name them. `telling` are the sources that tell facts.
+    others name them. `telling` are the sources that tell facts. `reservations` are those that movements name, with
+    their lines in the bins that are locked.
     """
 
     companies: dict[str, Company] = field(default_factory=dict)
@@ -203,6 +238,7 @@ class Stock:
     pick_orders: dict[BinKey, Sequence[str]] = field(default_factory=dict, compare=False)
     originals: dict[MovementKey, MovementAllocated | None] = field(default_factory=dict)
     returned: dict[str, Returned] = field(default_factory=dict)
+    reservations: dict[MovementKey, tuple[Reserved, ...]] = field(default_factory=dict)
     telling: frozenset[str] = frozenset()
     tombstones: dict[MovementKey, MovementKey] = field(default_factory=dict)
     cancelled: dict[MovementKey, MovementKey] = field(default_factory=dict)
@@ -242,7 +278,12 @@ class Stock:
                 self.serials_in[company, item, record.warehouse].add(serial)
                 self.pick_orders.pop((company, item, record.warehouse), None)
         for company, item, warehouse, batch in draft.batch_stock.own:
-            self.batches_in[company, item, warehouse].add(batch)
+            if batch not in self.batches_in[company, item, warehouse]:
+                self.batches_in[company, item, warehouse].add(batch)
+                self.pick_orders.pop((company, item, warehouse), None)
+        changed = {(company, item) for company, item, _ in draft.batches.own}
+        for key in [key for key in self.pick_orders if key[:2] in changed]:
+            del self.pick_orders[key]
         for name in Changes.__slots__:
             own = getattr(draft, name).own
             getattr(self, name).update(own)
@@ -260,19 +301,31 @@ class Changes:
     serials: set[SerialKey] = field(default_factory=set)
     series: set[SeriesKey] = field(default_factory=set)
     returned: set[str] = field(default_factory=set)
+    reservations: set[MovementKey] = field(default_factory=set)
 
 
 class Draft:
     """One movement's changes over a stock."""
 
-    __slots__ = ("batch_stock", "batch_totals", "batches", "bins", "returned", "serials", "series", "stock")
+    __slots__ = (
+        "batch_stock",
+        "batch_totals",
+        "batches",
+        "bins",
+        "reservations",
+        "returned",
+        "serials",
+        "series",
+        "stock",
+    )
 
     def __init__(self, stock: Stock) -> None:
         self.stock = stock
         self.bins = Layer(stock.bins)
         self.batches = Layer(stock.batches)
-        self.batch_stock = Layer(stock.batch_stock)
+        self.batch_stock = BatchLayer(stock.batch_stock)
         self.batch_totals = Layer(stock.batch_totals)
         self.serials = Layer(stock.serials)
         self.series = Layer(stock.series)
         self.returned = Layer(stock.returned)
+        self.reservations = Layer(stock.reservations)

@@ -1,13 +1,24 @@
 """What leaves: a quantity, named batches or serials, or what is picked; and why it may not leave."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import islice
 
 from services.receiving.decide.case import Case, Line, Portion, SerialEvent
 from services.receiving.decide.lines import check_room
-from services.receiving.decide.picking import pickable_batches, pickable_serials, spread, why_not
+from services.receiving.decide.picking import pickable_serials, spread, why_not
+from services.receiving.decide.reserved import (
+    available_of,
+    free_batch,
+    free_batches,
+    free_quantity,
+    free_serials,
+    own_serials,
+    pick_rest,
+    pickable_own,
+    refuse_unknown,
+)
 from services.receiving.decide.stock import Batch, BatchStock, Serial, Warehouse
 from shared.purposes import Flow, Pick, SerialStatus, Tracking
 from shared.quantities import ZERO
@@ -15,13 +26,15 @@ from shared.quantities import ZERO
 
 def take(case: Case, line: Line, source: Warehouse) -> list[Portion]:
     """Take a line's quantity out of a warehouse, in the draft; nothing, with the reasons noted, where it cannot be."""
+    refuse_unknown(case, line)
     return _TAKING[line.item.tracking](case, line, source)
 
 
 def _take_quantity(case: Case, line: Line, source: Warehouse) -> list[Portion]:
     key = case.bin_key(line.item, source)
+    freed = free_quantity(case, line, source)
     there = case.bin(key)
-    available = there.quantity - there.reserved
+    available = max(there.quantity - there.reserved, min(freed, there.quantity))
     if available < line.quantity and not may_be_short(case, line):
         lack(case, line, source, available)
         return []
@@ -56,9 +69,6 @@ def note_short(case: Case, line: Line, warehouse: Warehouse, wanted: Decimal, be
 def _take_batches(case: Case, line: Line, source: Warehouse) -> list[Portion]:
     if line.batch is not None:
         portions = _named_batch(case, line, source, line.batch)
-    elif line.item.pick is Pick.EXPLICIT:
-        case.refuse("batch_missing", line, item=line.item.item)
-        portions = []
     else:
         portions = _picked_batches(case, line, source)
     for portion in portions:
@@ -72,21 +82,28 @@ def _named_batch(case: Case, line: Line, source: Warehouse, number: str) -> list
     if batch is None:
         case.refuse("unknown_batch", line, item=line.item.item, batch=number)
         return []
-    stock = case.draft.batch_stock.get((*case.bin_key(line.item, source), number)) or BatchStock()
+    freed = free_batch(case, line, source, number)
     allowed = _may_leave(case, line, number, batch)
-    if stock.quantity - stock.reserved < line.quantity:
-        lack(case, line, source, stock.quantity - stock.reserved, batch=number)
+    available = available_of(case, line, source, number, batch, freed)
+    if available < line.quantity:
+        lack(case, line, source, available, batch=number)
         return []
     return [Portion(line, source, line.quantity, number)] if allowed else []
 
 
 def _picked_batches(case: Case, line: Line, source: Warehouse) -> list[Portion]:
-    pickable = pickable_batches(case, line, source)
-    available = sum((each.quantity for each in pickable), ZERO)
-    if available < line.quantity:
-        lack(case, line, source, available)
+    taken = free_batches(case, line, source)
+    wanted = line.quantity - sum(taken.values(), ZERO)
+    if line.item.pick is Pick.EXPLICIT and wanted > ZERO:
+        case.refuse("batch_missing", line, item=line.item.item)
         return []
-    return [Portion(line, source, quantity, number) for number, quantity in spread(line.quantity, pickable)]
+    available, pickable = pick_rest(case, line, source, taken)
+    if available < wanted:
+        lack(case, line, source, line.quantity - wanted + available)
+        return []
+    for number, quantity in spread(wanted, pickable):
+        taken[number] = taken.get(number, ZERO) + quantity
+    return [Portion(line, source, quantity, number) for number, quantity in taken.items() if quantity]
 
 
 def change_batch_stock(case: Case, line: Line, warehouse: Warehouse, number: str, change: Decimal) -> None:
@@ -99,14 +116,16 @@ def change_batch_stock(case: Case, line: Line, warehouse: Warehouse, number: str
 
 
 def _take_serials(case: Case, line: Line, source: Warehouse) -> list[Portion]:
+    own = own_serials(case, line, source)
     if line.serials is not None:
-        serials = _named_serials(case, line, source, line.serials)
-    elif line.item.pick is Pick.EXPLICIT:
-        case.refuse("serials_missing", line, item=line.item.item, quantity=line.quantity)
-        serials = []
+        serials = _named_serials(case, line, source, line.serials, set(own))
     else:
-        serials = _picked_serials(case, line, source)
+        serials = _picked_serials(case, line, source, own)
     if not serials:
+        return []
+    available = free_serials(case, line, source, serials, set(own))
+    if available < len(serials):
+        lack(case, line, source, available)
         return []
     for number in serials:
         serial_leaves(case, line, number)
@@ -114,13 +133,13 @@ def _take_serials(case: Case, line: Line, source: Warehouse) -> list[Portion]:
     return [Portion(line, source, Decimal(len(serials)), line.batch, serials)]
 
 
-def _named_serials(case: Case, line: Line, source: Warehouse, named: Sequence[str]) -> Sequence[str]:
+def _named_serials(case: Case, line: Line, source: Warehouse, named: Sequence[str], own: Set[str]) -> Sequence[str]:
     """The serials that a line names, if every one of them stands in the warehouse and may leave."""
     before = len(case.reasons)
     batches = set()
     for number in named:
         serial = standing(case, line, source, number)
-        if serial is not None and serial.reserved_for is not None:
+        if serial is not None and serial.reserved_for is not None and number not in own:
             case.refuse("serial_reserved", line, serial=number, order=serial.reserved_for)
         if serial is not None:
             batches.add(serial.batch)
@@ -156,8 +175,13 @@ def _check_batches(case: Case, line: Line, numbers: Sequence[str]) -> None:
             _may_leave(case, line, number, batch)
 
 
-def _picked_serials(case: Case, line: Line, source: Warehouse) -> list[str]:
-    picked = list(islice(pickable_serials(case, line, source), int(line.quantity)))
+def _picked_serials(case: Case, line: Line, source: Warehouse, own: Sequence[str]) -> list[str]:
+    """Those that are kept back for the line by their names, then others in their order."""
+    picked = list(islice(pickable_own(case, line, own), int(line.quantity)))
+    if line.item.pick is Pick.EXPLICIT and len(picked) < line.quantity:
+        case.refuse("serials_missing", line, item=line.item.item, quantity=line.quantity)
+        return []
+    picked += islice(pickable_serials(case, line, source), int(line.quantity) - len(picked))
     if len(picked) < line.quantity:
         lack(case, line, source, Decimal(len(picked)))
         return []
@@ -171,7 +195,10 @@ def serial_leaves(case: Case, line: Line, number: str) -> None:
     tie = next_tie(case, serial)
     moved = case.purpose.flow is Flow.MOVE and line.target is not None
     came_to = line.target.warehouse if moved and line.target is not None else None
+    if serial.reserved_for is not None and serial.warehouse is not None:
+        case.free((*key[:2], serial.warehouse), Decimal(1))
     after = serial._replace(
+        reserved_for=None,
         warehouse=came_to,
         status=status_in(line.target) if moved else case.purpose.serial_status,
         last_at=case.effective_at,

@@ -177,7 +177,7 @@ def _refuse_shortages(undoing: Undoing, effects: Mapping[Place, Decimal]) -> Non
         if quantity >= ZERO:
             continue
         outlook = undoing.traces.outlooks[place]
-        available = outlook.least - _reserved(undoing, place)
+        available = outlook.least if outlook.count is not None else min(outlook.least, _free_today(undoing, place))
         if available + quantity >= ZERO:
             continue
         leg, wanted = first[place], -quantity
@@ -191,10 +191,11 @@ def _refuse_shortages(undoing: Undoing, effects: Mapping[Place, Decimal]) -> Non
             undoing.refuse("insufficient_stock", leg.line, **facts, **batch)
 
 
-def _reserved(undoing: Undoing, place: Place) -> Decimal:
-    if place[3]:
-        return (undoing.draft.batch_stock.get(place) or BatchStock()).reserved
-    return undoing.bin(place[:3]).reserved
+def _free_today(undoing: Undoing, place: Place) -> Decimal:
+    """What stands in a place today, and is not reserved."""
+    batch_stock = undoing.draft.batch_stock.get(place) or BatchStock()
+    there = batch_stock if place[3] else undoing.bin(place[:3])
+    return there.quantity - there.reserved
 
 
 def _may_be_short(undoing: Undoing, leg: Leg) -> bool:
@@ -218,8 +219,25 @@ def _refuse_moved_serials(undoing: Undoing) -> None:
             counted.add(key)
             facts = {"item": leg.item, "warehouse": leg.warehouse, "counted_at": count.at.isoformat()}
             undoing.refuse("counted_since", leg.line, **facts)
+        if leg.quantity < ZERO:
+            _refuse_reserved(undoing, leg)
         for serial in leg.serials:
             _refuse_moved(undoing, leg, serial)
+
+
+def _refuse_reserved(undoing: Undoing, leg: Leg) -> None:
+    """A unit that is reserved does not go; nor do others, where any of them are."""
+    records = undoing.draft.stock.serials
+    for number in leg.serials:
+        record = records.get((undoing.original.company, leg.item, number))
+        if record is not None and record.reserved_for is not None:
+            undoing.refuse("serial_reserved", leg.line, serial=number, order=record.reserved_for)
+    there = undoing.bin(undoing.bin_key(leg))
+    free = there.quantity - there.reserved
+    if there.reserved > ZERO and free + leg.quantity < ZERO:
+        facts = {"item": leg.item, "warehouse": leg.warehouse, "wanted": plain(-leg.quantity)}
+        facts |= {"available": plain(max(free, ZERO)), "at": undoing.original.effective_at.isoformat()}
+        undoing.refuse("insufficient_stock", leg.line, **facts)
 
 
 def _refuse_moved(undoing: Undoing, leg: Leg, serial: str) -> None:

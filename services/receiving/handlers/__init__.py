@@ -1,14 +1,17 @@
-"""Receiving's handlers: definitions, requested movements and manifests, a set at a time.
+"""Receiving's handlers: definitions, requested movements, reservations and manifests, a set at a time.
 
 Each reads what it needs, calls one pure function, writes what that returned, and answers every source. What was refused
 only for what may still be on its way waits, and is released when it comes.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
 from services.receiving.decide.case import Limits
+from services.receiving.handlers import cycle_counts, reservations
+from services.receiving.handlers.asked import read_asked, take_asked
 from services.receiving.handlers.definitions import define, read_definition
 from services.receiving.handlers.gate import NAME, Clock, Gate, Settled, utc_now
 from services.receiving.handlers.manifests import answer_due, answer_manifests, read_manifest
@@ -34,8 +37,23 @@ def service(
     movements = Handler(read_movements, _then_release(allocate_movements, gate))
     definitions = Handler(read_definition, _then_release(define, gate))
     told = Handler(read_manifest, _then_release(answer_manifests, gate))
-    handlers = {**dict.fromkeys(MASTERS, definitions), MOVEMENT_REQUESTED: movements, SOURCE_MANIFEST: told}
-    sweeps = (release(gate), outbox.sweep(NAME), look_around(gate), parked.sweep(NAME), answer_due(gate))
+    kept = Handler(read_asked, _then_release(partial(take_asked, reservations.JUDGES), gate))
+    counted = Handler(read_asked, _then_tell(partial(take_asked, cycle_counts.JUDGES), gate))
+    handlers = {
+        **dict.fromkeys(MASTERS, definitions),
+        MOVEMENT_REQUESTED: movements,
+        SOURCE_MANIFEST: told,
+        **dict.fromkeys(reservations.JUDGES, kept),
+        **dict.fromkeys(cycle_counts.JUDGES, counted),
+    }
+    sweeps = (
+        release(gate),
+        outbox.sweep(NAME),
+        look_around(gate),
+        parked.sweep(NAME),
+        answer_due(gate),
+        reservations.expire_due(gate),
+    )
     return Service(
         NAME,
         handlers,
@@ -45,6 +63,17 @@ def service(
         asks_who_sent=True,
         administrators=administrators,
     )
+
+
+def _then_tell(settle: _Settling, gate: Gate) -> Callable[[Sequence[Input], Connection], Handled]:
+    """Work on a set, and tell next what it made besides its answers."""
+
+    def work(inputs: Sequence[Input], connection: Connection) -> Handled:
+        settled = settle(inputs, connection, gate)
+        then = release(gate) if settled.woke else outbox.sweep(NAME)
+        return Handled(settled.outputs, then=then, counts=settled.counts)
+
+    return work
 
 
 def _then_release(settle: _Settling, gate: Gate) -> Callable[[Sequence[Input], Connection], Handled]:

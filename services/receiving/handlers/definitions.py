@@ -35,6 +35,7 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected, Refusal
 from shared.contracts.registry import MASTERS, OUTCOME_ACCEPTED, OUTCOME_REJECTED, PERIOD_CLOSED, PERIOD_REOPENED
 from shared.errors import Reason
+from shared.gs1 import GTIN_LENGTH
 from shared.parked import park
 from shared.service import Input, Key, Output
 
@@ -181,8 +182,9 @@ def _brought(definition: masters.Master) -> list[str]:
             return [patience.company_key(company)]
         case masters.AccountsDefined(company=company):
             return [patience.account_key(company, each.account) for each in definition.accounts]
-        case masters.ItemDefined(company=company, item=item):
-            return [patience.item_key(company, item)]
+        case masters.ItemDefined(company=company, item=item, gtin=gtin):
+            known = [] if gtin is None else [patience.gtin_key(company, gtin.zfill(GTIN_LENGTH))]
+            return [patience.item_key(company, item), *known]
         case masters.WarehouseDefined(warehouse=warehouse):
             return [patience.warehouse_key(warehouse)]
         case masters.BatchDefined(company=company, item=item, batch=batch):

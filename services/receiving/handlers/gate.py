@@ -9,13 +9,14 @@ from sqlalchemy import Connection
 
 from services.receiving.decide.case import Limits
 from services.receiving.decide.patience import Wait, wait_for
-from services.receiving.decide.senders import Senders, speaks_for
+from services.receiving.decide.senders import Senders
 from services.receiving.store import waiting
 from services.receiving.store.senders import load_users
 from services.receiving.store.waiting import Waiter
+from shared import strangers
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
 from shared.logs import logger
-from shared.parked import Parked, park
+from shared.parked import Parked
 from shared.reading import sent_by
 from shared.service import Input, Key, Output, Result
 
@@ -53,25 +54,14 @@ def known_senders(connection: Connection, inputs: Sequence[Input], gate: Gate, a
     return Senders(load_users(connection, {*also, *(each.source for each in inputs)}), gate.administrators)
 
 
-def turn_away(connection: Connection, inputs: Sequence[Input], senders: Senders) -> tuple[Sequence[Input], int]:
-    """What its own source has sent; and how many were not, and are parked.
+def turn_away(
+    connection: Connection, inputs: Sequence[Input], senders: Senders
+) -> tuple[Sequence[Input], Counter[str]]:
+    """What its own source has sent; the others are parked, and how many that are by the reasons.
 
     They are not answered: the source that they name has not asked, and what it will ask by these ids is its own.
     """
-    if not senders.users:
-        return inputs, 0
-    own: list[Input] = []
-    foreign: list[Input] = []
-    for each in inputs:
-        (own if speaks_for(each.user, each.source, senders) else foreign).append(each)
-    park(connection, NAME, [_not_yours(each, senders.users[each.source]) for each in foreign])
-    return own, len(foreign)
-
-
-def _not_yours(each: Input, wanted: str) -> Parked:
-    log.warning("not_your_source", source=each.source, id=each.id, user=each.user, trace=each.trace)
-    error = f"{each.source} is spoken for by the user {wanted}, not by {each.user or 'one that is not known'}"
-    return Parked("not_your_source", error, each.raw, each.kind, each.source, each.id, sent_by(each.user))
+    return strangers.turn_away(connection, NAME, inputs, senders)
 
 
 def newcomer(each: Input, identifier: str, content: bytes, now: datetime) -> Waiter:
@@ -128,14 +118,14 @@ def tally(
 
 
 def told_again(
-    settled: Settled, outputs: Sequence[Output], movements: int, conflicts: int, turned_away: int
+    settled: Settled, outputs: Sequence[Output], movements: int, conflicts: int, turned_away: Counter[str]
 ) -> Settled:
     """A set, and what is told of those that came before: `outputs` of so many; and how many were parked, and why."""
     counts = Counter(
         {
             (Result.TOLD_AGAIN, ""): movements,
             (Result.PARKED, "conflicting_duplicate"): conflicts,
-            (Result.PARKED, "not_your_source"): turned_away,
+            **{(Result.PARKED, code): count for code, count in turned_away.items()},
         }
     )
     return Settled([*settled.outputs, *outputs], settled.woke, settled.counts + counts)

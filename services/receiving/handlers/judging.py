@@ -16,6 +16,7 @@ from services.receiving.decide.past import Aside
 from services.receiving.decide.stock import Stock
 from services.receiving.decide.undoing import Traces
 from services.receiving.store.cancelling import load_traces
+from services.receiving.store.masters import note_booked
 from services.receiving.store.saving import save_stock
 from services.receiving.store.timeline import outlooks
 from shared.contracts.movement import MovementRequested
@@ -35,6 +36,8 @@ def judge(
             alone = try_alone(connection, requests[len(judged)], stock, now, limits)
             _save(connection, stock, [alone])
             judged.append(alone)
+    # Once, and sorted: two workers never wait for each other's new accounts.
+    note_booked(connection, stock.companies, (each.allocated for each in judged if isinstance(each, Accepted)))
     return judged
 
 

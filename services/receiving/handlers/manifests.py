@@ -13,7 +13,6 @@ from functools import partial
 from sqlalchemy import Connection
 
 from services.receiving.decide.manifests import faults, may_still_come, reconcile
-from services.receiving.decide.patience import next_try
 from services.receiving.handlers.gate import NAME, Gate, Settled, conflict, known_senders, log, told_again, turn_away
 from services.receiving.store import inbox, manifests, waiting
 from services.receiving.store.manifests import Kept, Known
@@ -25,6 +24,7 @@ from shared.contracts.outcome import OutcomeRejected, Refusal
 from shared.contracts.registry import OUTCOME_RECONCILED, OUTCOME_REJECTED, SOURCE_MANIFEST
 from shared.errors import Reason
 from shared.parked import park
+from shared.patience import next_try
 from shared.service import Handled, Input, Key, Output, Result, Step
 
 TELL_AGAIN = timedelta(minutes=1)

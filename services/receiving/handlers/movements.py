@@ -29,6 +29,7 @@ from services.receiving.handlers.gate import (
     who_waits,
 )
 from services.receiving.handlers.judging import judge
+from services.receiving.handlers.scanning import read_scans
 from services.receiving.handlers.trials import try_out
 from services.receiving.store import inbox, waiting
 from services.receiving.store.locking import lock_stock
@@ -37,8 +38,8 @@ from services.receiving.store.waiting import Waiter
 from shared.contracts.codec import Malformed, decoder, digest, read, read_outline, write
 from shared.contracts.envelope import Envelope, raw_movements
 from shared.contracts.manifest import is_number
-from shared.contracts.movement import MOVEMENTS_LIMIT, MovementRequested
-from shared.contracts.registry import MOVEMENT_ALLOCATED, OUTCOME_ACCEPTED, OUTCOME_REJECTED
+from shared.contracts.movement import MOVEMENTS_LIMIT, MovementRequested, has_units
+from shared.contracts.registry import MOVEMENT_ALLOCATED, OUTCOME_ACCEPTED, OUTCOME_REJECTED, UNITS_ALLOCATED
 from shared.parked import park
 from shared.quantities import ZERO
 from shared.service import Input, Key, Output
@@ -122,7 +123,7 @@ def allocate_movements(inputs: Sequence[Input], connection: Connection, gate: Ga
     conflicts = _park_conflicts(connection, inputs, asked, answered, waits)
     new = [each for key, each in asked.items() if key not in answered and key not in waits]
     settled = _decide(connection, new, gate, now, trials=trials)
-    told = [output for key, each in answered.items() for output in _outputs(key, each.allocated, each.outcome)]
+    told = [output for key, each in answered.items() for output in outputs_of(key, each.allocated, each.outcome)]
     return told_again(settled, told, len(answered), conflicts, turned_away)
 
 
@@ -175,8 +176,9 @@ def _decide(
     """Judge, write what was decided, keep waiting who may only be early, make due who lacked what came."""
     if not tries and not trials:
         return Settled()
-    requests = [each.request for each in tries]
-    stock = lock_stock(connection, [*requests, *trials], gate.limits)
+    requests = read_scans(connection, [each.request for each in tries], gate.limits)
+    trials = read_scans(connection, trials, gate.limits)
+    stock = lock_stock(connection, [*requests, *trials], gate.limits, now)
     if not waited:
         note_numbers(connection, _numbered(requests, now))
     decided = judge(connection, requests, stock, now, gate.limits)
@@ -194,8 +196,8 @@ def _decide(
         waiting.forget_waiting(connection, [(row.source, row.id) for row in rows])
     for _, judged in final:
         _note(judged)
-    woke = wake(connection, lambda: {lack for each in accepted for lack in _brought(each)}, now)
-    outputs = [output for row in rows for output in _outputs((row.source, row.id), row.allocated, row.outcome)]
+    woke = wake(connection, lambda: {lack for each in accepted for lack in brought_by(each)}, now)
+    outputs = [output for row in rows for output in outputs_of((row.source, row.id), row.allocated, row.outcome)]
     counts = tally([judged.outcome for _, judged in final], len(waits), woke, waited=waited)
     return Settled([*outputs, *tried.outputs], woke, counts + tried.counts)
 
@@ -219,7 +221,7 @@ def _tombstones(final: Iterable[Accepted | Rejected]) -> Iterator[tuple[Key, Key
                 yield original, (request.source, request.id)
 
 
-def _brought(accepted: Accepted) -> list[str]:
+def brought_by(accepted: Accepted) -> list[str]:
     """What others may have lacked until this movement was accepted."""
     allocated = accepted.allocated
     company = allocated.company
@@ -251,10 +253,12 @@ def _row(tried: _Try, judged: Accepted | Rejected) -> inbox.MovementRow:
     )
 
 
-def _outputs(key: Key, allocated: bytes | None, outcome: bytes) -> list[Output]:
+def outputs_of(key: Key, allocated: bytes | None, outcome: bytes) -> list[Output]:
+    """What is published of a movement that was decided, from what is stored of it."""
     if allocated is None:
         return [Output(OUTCOME_REJECTED, *key, outcome)]
-    return [Output(MOVEMENT_ALLOCATED, *key, allocated), Output(OUTCOME_ACCEPTED, *key, outcome)]
+    units = [Output(UNITS_ALLOCATED, *key, allocated)] if has_units(allocated) else []
+    return [Output(MOVEMENT_ALLOCATED, *key, allocated), *units, Output(OUTCOME_ACCEPTED, *key, outcome)]
 
 
 def _note(judged: Accepted | Rejected) -> None:

@@ -5,12 +5,13 @@ is parked: so nobody waits for ever behind one that cannot be worked on.
 """
 
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 
 from sqlalchemy import Connection
 
-from services.receiving.handlers import definitions, movements
+from services.receiving.handlers import asked, cycle_counts, definitions, movements, reservations
 from services.receiving.handlers.gate import NAME, Gate, Settled, log
 from services.receiving.store.waiting import Waiter, due_waiters, forget_waiting, is_anyone_due, standing
 from shared import outbox
@@ -75,5 +76,12 @@ def _definitions_first(waiter: Waiter) -> tuple[bool, str]:
 
 
 def _try_again(kind: str, waiters: list[Waiter], connection: Connection, gate: Gate) -> Settled:
-    try_again = movements.try_again if kind == MOVEMENT_REQUESTED else definitions.try_again
+    try_again = _TRY_AGAIN.get(kind, definitions.try_again)
     return try_again(waiters, connection, gate)
+
+
+_TRY_AGAIN: Mapping[str, Callable[[Sequence[Waiter], Connection, Gate], Settled]] = {
+    MOVEMENT_REQUESTED: movements.try_again,
+    **dict.fromkeys(reservations.JUDGES, partial(asked.try_again, reservations.JUDGES)),
+    **dict.fromkeys(cycle_counts.JUDGES, partial(asked.try_again, cycle_counts.JUDGES)),
+}

@@ -6,6 +6,7 @@ of its own; so is what was returned of the ledger entries made in it.
 """
 
 from collections.abc import Sequence, Set
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -23,6 +24,7 @@ from services.receiving.store.references import (
     load_returned,
     lock_boundless,
 )
+from services.receiving.store.reservations import expire, load_reservations
 from services.receiving.store.serials import bins_left, load_serials, serials_numbered
 from shared.contracts.movement import MovementRequested
 from shared.db import columns, query, run
@@ -41,13 +43,13 @@ ON CONFLICT (company, item, warehouse) DO NOTHING
 """
 _LOCK_BINS = f"""
 SELECT company, item, warehouse, quantity, reserved, last_stamp, last_at, last_recorded_at, rated_from, short,
-       counted_at
+       counted_at, reserved_until <= :now AS is_due
 FROM receiving.bin
 WHERE {_BINS} ORDER BY company, item, warehouse FOR NO KEY UPDATE
 """
 _BATCHES_IN_BINS = f"""
 SELECT company, item, warehouse, batch, quantity, reserved FROM receiving.batch_stock
-WHERE {_BINS} AND quantity > 0
+WHERE {_BINS} AND (quantity > 0 OR reserved > 0)
 """
 # Batches that are not there any more, but were so at a time about which something is reported only now.
 _BATCHES_GONE = """
@@ -87,8 +89,10 @@ ORDER BY company, prefix FOR NO KEY UPDATE
 _TAKEN_BATCHES = "SELECT batch FROM receiving.batch WHERE company = :company AND item = :item AND batch = ANY(:numbers)"
 
 
-def lock_stock(connection: Connection, requests: Sequence[Request], limits: Limits) -> Stock:
+def lock_stock(connection: Connection, requests: Sequence[Request], limits: Limits, now: datetime) -> Stock:
     """Lock and read all that judging these movements may need; what only a dry run lacks is not made for it.
+
+    What was reserved in their bins until `now`, or less long, is let go.
 
     Contended where what was read before the locks has changed by the time they are held; TooMuchTogether for a set that
     must be worked on in parts.
@@ -98,7 +102,8 @@ def lock_stock(connection: Connection, requests: Sequence[Request], limits: Limi
     needs = needs_of(stock, requests, limits)
     needs.bins |= bins_left(connection, needs.finding)
     lock_boundless(connection, stock)
-    _lock_bins(connection, stock, needs)
+    _lock_bins(connection, stock, needs, now)
+    load_reservations(connection, stock, needs, requests)
     _need_past(stock, needs)
     _lock_batches(connection, stock, needs)
     load_serials(connection, stock, needs)
@@ -143,7 +148,7 @@ def _is_about_its_goods(movement: MovementRequested) -> bool:
     return purpose is not None and purpose.flow in (Flow.LAND, Flow.CANCEL)
 
 
-def _lock_bins(connection: Connection, stock: Stock, needs: Needs) -> None:
+def _lock_bins(connection: Connection, stock: Stock, needs: Needs, now: datetime) -> None:
     wanted = sorted(needs.bins)
     if not wanted:
         return
@@ -152,8 +157,13 @@ def _lock_bins(connection: Connection, stock: Stock, needs: Needs) -> None:
     missing = [key for key in sorted(needs.new_bins) if key not in existing]
     if missing:
         run(connection, _MAKE_BINS, **columns(missing, "company item warehouse"))
-    for row in query(connection, _LOCK_BINS, **lists):
-        stock.bins[row.company, row.item, row.warehouse] = Bin(*row[3:])
+    rows = query(connection, _LOCK_BINS, now=now, **lists)
+    due = [(row.company, row.item, row.warehouse) for row in rows if row.is_due]
+    if due:
+        expire(connection, due, now)
+        rows = query(connection, _LOCK_BINS, now=now, **lists)
+    for row in rows:
+        stock.bins[row.company, row.item, row.warehouse] = Bin(*row[3:-1])
 
 
 def _need_past(stock: Stock, needs: Needs) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row
 
+from services.receiving.decide.accounts import accounts_named, holds_stock
 from services.receiving.decide.masters import Known
 from services.receiving.decide.stock import Company, Item, Warehouse
 from services.receiving.store.periods import lock_books
 from shared.contracts import masters
 from shared.contracts.codec import write
+from shared.contracts.movement import MovementAllocated
 from shared.db import columns, copy, query, run
 from shared.purposes import AccountKind, BatchState, Method, Pick, Role, Tracking
 from shared.quantities import currency_digits
@@ -23,7 +25,19 @@ SELECT company, currency, time_zone, perpetual, lateness, greatest(open_from, cl
 FROM receiving.company WHERE company = ANY(:company) ORDER BY company
 """
 _LOCKED_COMPANIES = f"{_COMPANIES} FOR SHARE"
-_ACCOUNTS = "SELECT company, account, kind FROM receiving.account WHERE company = ANY(:company)"
+# A definition of accounts waits for the movements that book to them, and they for the definition.
+_COMPANIES_TO_DEFINE = f"{_COMPANIES} FOR NO KEY UPDATE"
+_ACCOUNTS = """
+SELECT company, account, kind, 'defined' AS whose FROM receiving.account WHERE company = ANY(:company)
+UNION ALL
+SELECT DISTINCT company, account, NULL, 'stock' FROM receiving.warehouse WHERE company = ANY(:company)
+UNION ALL
+SELECT company, account, NULL, 'booked' FROM receiving.booked_account WHERE company = ANY(:company)
+"""
+_NOTE_BOOKED = """
+INSERT INTO receiving.booked_account (company, account)
+SELECT * FROM unnest(cast(:company AS text[]), cast(:account AS text[])) ON CONFLICT (company, account) DO NOTHING
+"""
 _ITEM_COLUMNS = """
 company, item, unit, units, whole_units, tracking, serial_series, batch_series, create_batches_on_receipt,
 valuation_method, standard_rate, shelf_life_days, warranty_days, pick, allow_negative_stock, reuse_serials, disabled
@@ -62,17 +76,20 @@ ORDER BY company, item, batch FOR UPDATE
 """
 
 
-def load_companies(connection: Connection, codes: Iterable[str], *, locked: bool = True) -> dict[str, Company]:
-    """Companies with their accounts, locked against being defined anew unless they are only looked at."""
+def load_companies(
+    connection: Connection, codes: Iterable[str], *, locked: bool = True, to_define: bool = False
+) -> dict[str, Company]:
+    """Companies with their accounts, locked against being defined anew or for defining these, unless only looked at."""
     wanted = sorted(set(codes))
-    rows = query(connection, _LOCKED_COMPANIES if locked else _COMPANIES, company=wanted)
-    accounts: dict[str, dict[str, AccountKind]] = {row.company: {} for row in rows}
+    statement = _LOCKED_COMPANIES if locked else _COMPANIES
+    rows = query(connection, _COMPANIES_TO_DEFINE if to_define else statement, company=wanted)
+    accounts: dict[str, list[Row[Any]]] = {row.company: [] for row in rows}
     for row in query(connection, _ACCOUNTS, company=list(accounts)):
-        accounts[row.company][row.account] = AccountKind(row.kind)
+        accounts[row.company].append(row)
     return {row.company: _company(row, accounts[row.company]) for row in rows}
 
 
-def _company(row: Row[Any], accounts: Mapping[str, AccountKind]) -> Company:
+def _company(row: Row[Any], accounts: Sequence[Row[Any]]) -> Company:
     return Company(
         row.company,
         row.currency,
@@ -83,8 +100,23 @@ def _company(row: Row[Any], accounts: Mapping[str, AccountKind]) -> Company:
         row.open_from,
         row.issue_expired,
         {Role(role): account for role, account in row.roles.items()},
-        accounts,
+        {each.account: AccountKind(each.kind) for each in accounts if each.whose == "defined"},
+        frozenset(each.account for each in accounts if each.whose == "stock"),
+        frozenset(each.account for each in accounts if each.whose == "booked"),
     )
+
+
+def note_booked(connection: Connection, companies: Mapping[str, Company], told: Iterable[MovementAllocated]) -> None:
+    """Keep to which accounts accepted movements book, beside those of stock; nearly always that is known already."""
+    new = {
+        (each.company, account)
+        for each in told
+        if each.perpetual
+        for account in accounts_named(each)
+        if account not in companies[each.company].booked and not holds_stock(companies[each.company], account)
+    }
+    if new:
+        run(connection, _NOTE_BOOKED, **columns(sorted(new), "company account"))
 
 
 def load_items(
@@ -137,7 +169,10 @@ def load_known(connection: Connection, definitions: Sequence[masters.Master]) ->
     batches = sorted({(each["company"], each["item"], each["batch"]) for each in stated if each.get("batch")})
     companies = [each["company"] for each in stated if "company" in each]
     known = Known(books=lock_books(connection, definitions))
-    known.companies = load_companies(connection, companies)
+    if warehouses:
+        _load_warehouse_facts(connection, known, warehouses)
+    of_accounts = bool(warehouses) or any(isinstance(each, masters.AccountsDefined) for each in definitions)
+    known.companies = load_companies(connection, companies, to_define=of_accounts)
     if items:
         known.items = load_items(connection, items, to_define=True)
         moved = query(connection, _ITEMS_MOVED, **columns(items, "company item"))
@@ -145,8 +180,6 @@ def load_known(connection: Connection, definitions: Sequence[masters.Master]) ->
     elif companies:
         moved = query(connection, _COMPANIES_MOVED, company=sorted(set(companies)))
         known.items_moved = {(row.company, row.item) for row in moved if row.item is not None}
-    if warehouses:
-        _load_warehouse_facts(connection, known, warehouses)
     if batches:
         rows = query(connection, _BATCH_STATES, **columns(batches, "company item batch"))
         known.batches = {(row.company, row.item, row.batch): BatchState(row.state) for row in rows}
@@ -197,14 +230,15 @@ _SAVE_ITEM = """
 INSERT INTO receiving.item (
     company, item, name, unit, units, whole_units, tracking, serial_series, batch_series, create_batches_on_receipt,
     valuation_method, standard_rate, shelf_life_days, warranty_days, pick, allow_negative_stock, reuse_serials,
-    disabled, gtin, attributes)
+    disabled, gtin, reorder_level, reorder_quantity, attributes)
 SELECT * FROM unnest(
     cast(:company AS text[]), cast(:item AS text[]), cast(:name AS text[]), cast(:unit AS text[]),
     cast(:units AS json[]), cast(:whole_units AS boolean[]), cast(:tracking AS text[]), cast(:serial_series AS text[]),
     cast(:batch_series AS text[]), cast(:create_batches_on_receipt AS boolean[]), cast(:valuation_method AS text[]),
     cast(:standard_rate AS numeric[]), cast(:shelf_life_days AS integer[]), cast(:warranty_days AS integer[]),
     cast(:pick AS text[]), cast(:allow_negative_stock AS boolean[]), cast(:reuse_serials AS boolean[]),
-    cast(:disabled AS boolean[]), cast(:gtin AS text[]), cast(:attributes AS json[]))
+    cast(:disabled AS boolean[]), cast(:gtin AS text[]),
+    cast(:reorder_level AS numeric[]), cast(:reorder_quantity AS numeric[]), cast(:attributes AS json[]))
 ON CONFLICT (company, item) DO UPDATE SET
     name = excluded.name, unit = excluded.unit, units = excluded.units, whole_units = excluded.whole_units,
     tracking = excluded.tracking, serial_series = excluded.serial_series, batch_series = excluded.batch_series,
@@ -212,6 +246,7 @@ ON CONFLICT (company, item) DO UPDATE SET
     standard_rate = excluded.standard_rate, shelf_life_days = excluded.shelf_life_days,
     warranty_days = excluded.warranty_days, pick = excluded.pick, allow_negative_stock = excluded.allow_negative_stock,
     reuse_serials = excluded.reuse_serials, disabled = excluded.disabled, gtin = excluded.gtin,
+    reorder_level = excluded.reorder_level, reorder_quantity = excluded.reorder_quantity,
     attributes = excluded.attributes
 """
 _SAVE_WAREHOUSE = """
@@ -320,7 +355,7 @@ _SAVERS: Mapping[type, Any] = {
         "company item",
         "company item name unit units whole_units tracking serial_series batch_series create_batches_on_receipt "
         "valuation_method standard_rate shelf_life_days warranty_days pick allow_negative_stock reuse_serials disabled "
-        "gtin attributes",
+        "gtin reorder_level reorder_quantity attributes",
     ),
     masters.WarehouseDefined: _upsert(
         _SAVE_WAREHOUSE, "company warehouse", "company warehouse name parent kind account"

@@ -12,7 +12,9 @@ from services.receiving.decide.allocation import Accepted
 from services.receiving.decide.case import SerialEvent
 from services.receiving.decide.stock import BatchKey, BinKey, SerialKey, Stock
 from services.receiving.store.cancelling import save_cancellations
+from services.receiving.store.makings import save_makings
 from services.receiving.store.references import save_naming
+from services.receiving.store.reservations import save_deliveries
 from services.receiving.store.timeline import save_changes, save_counts
 from shared.contracts.codec import write
 from shared.db import columns, copy, run
@@ -22,16 +24,18 @@ _BINS = """
 UPDATE receiving.bin SET
     quantity = CASE WHEN each.counted THEN bin.quantity ELSE each.quantity END,
     last_stamp = each.last_stamp, last_at = each.last_at, last_recorded_at = each.last_recorded_at,
-    rated_from = each.rated_from, short = each.short, counted_at = each.counted_at
+    rated_from = each.rated_from, short = each.short, counted_at = each.counted_at, reserved = each.reserved
 FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]), cast(:quantity AS numeric[]),
     cast(:counted AS boolean[]), cast(:last_stamp AS bigint[]), cast(:last_at AS timestamptz[]),
     cast(:last_recorded_at AS timestamptz[]), cast(:rated_from AS timestamptz[]), cast(:short AS boolean[]),
-    cast(:counted_at AS timestamptz[]))
+    cast(:counted_at AS timestamptz[]), cast(:reserved AS numeric[]))
     AS each (company, item, warehouse, quantity, counted, last_stamp, last_at, last_recorded_at, rated_from, short,
-    counted_at)
+    counted_at, reserved)
 WHERE (bin.company, bin.item, bin.warehouse) = (each.company, each.item, each.warehouse)
 """
-_BIN_NAMES = "company item warehouse quantity counted last_stamp last_at last_recorded_at rated_from short counted_at"
+_BIN_NAMES = (
+    "company item warehouse quantity counted last_stamp last_at last_recorded_at rated_from short counted_at reserved"
+)
 _BATCH_COLUMNS = """
 company, item, batch, entered_at, entered_stamp, entered_line, expires_on, manufactured_on, supplier, supplier_batch,
 attributes
@@ -45,10 +49,11 @@ FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:batch AS text
 WHERE (batch.company, batch.item, batch.batch) = (each.company, each.item, each.batch)
 """
 _BATCH_STOCK = """
-INSERT INTO receiving.batch_stock (company, item, warehouse, batch, quantity)
+INSERT INTO receiving.batch_stock (company, item, warehouse, batch, quantity, reserved)
 SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]),
-    cast(:batch AS text[]), cast(:quantity AS numeric[]))
-ON CONFLICT (company, item, warehouse, batch) DO UPDATE SET quantity = excluded.quantity
+    cast(:batch AS text[]), cast(:quantity AS numeric[]), cast(:reserved AS numeric[]))
+ON CONFLICT (company, item, warehouse, batch) DO UPDATE SET
+    quantity = excluded.quantity, reserved = excluded.reserved
 """
 _SERIES = """
 UPDATE receiving.series SET last = each.last
@@ -58,7 +63,7 @@ WHERE (series.company, series.prefix) = (each.company, each.prefix)
 _SERIAL_COLUMNS = """
 company, item, serial, status, warehouse, batch, supplier, supplier_document, customer, customer_document,
 warranty_until, entered_at, entered_stamp, entered_line, entered_place, last_at, last_tie, left_by, left_from,
-attributes
+reserved_for, attributes
 """
 _MOVED_SERIALS = """
 UPDATE receiving.serial SET
@@ -66,17 +71,17 @@ UPDATE receiving.serial SET
     supplier_document = each.supplier_document, customer = each.customer, customer_document = each.customer_document,
     warranty_until = each.warranty_until, entered_at = each.entered_at, entered_stamp = each.entered_stamp,
     entered_line = each.entered_line, entered_place = each.entered_place, last_at = each.last_at,
-    last_tie = each.last_tie, left_by = each.left_by, left_from = each.left_from,
+    last_tie = each.last_tie, left_by = each.left_by, left_from = each.left_from, reserved_for = each.reserved_for,
     attributes = coalesce(each.attributes, serial.attributes)
 FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:serial AS text[]), cast(:status AS text[]),
     cast(:warehouse AS text[]), cast(:batch AS text[]), cast(:supplier AS text[]), cast(:supplier_document AS text[]),
     cast(:customer AS text[]), cast(:customer_document AS text[]), cast(:warranty_until AS date[]),
     cast(:entered_at AS timestamptz[]), cast(:entered_stamp AS bigint[]), cast(:entered_line AS integer[]),
     cast(:entered_place AS integer[]), cast(:last_at AS timestamptz[]), cast(:last_tie AS integer[]),
-    cast(:left_by AS uuid[]), cast(:left_from AS text[]), cast(:attributes AS json[]))
+    cast(:left_by AS uuid[]), cast(:left_from AS text[]), cast(:reserved_for AS text[]), cast(:attributes AS json[]))
     AS each (company, item, serial, status, warehouse, batch, supplier, supplier_document, customer, customer_document,
     warranty_until, entered_at, entered_stamp, entered_line, entered_place, last_at, last_tie, left_by, left_from,
-    attributes)
+    reserved_for, attributes)
 WHERE (serial.company, serial.item, serial.serial) = (each.company, each.item, each.serial)
 """
 _END_STAYS = """
@@ -123,7 +128,9 @@ def save_stock(connection: Connection, stock: Stock, accepted: Sequence[Accepted
         run(connection, _SERIES, **columns(rows, "company prefix last"))
     if changed.returned:
         _save_returned(connection, stock, accepted)
+    save_deliveries(connection, stock)
     save_cancellations(connection, accepted)
+    save_makings(connection, accepted)
     save_changes(connection, accepted)
     save_counts(connection, accepted)
     save_naming(connection, (each.allocated for each in accepted))
@@ -135,7 +142,7 @@ def _bin(stock: Stock, key: BinKey) -> tuple[Any, ...]:
     found, item = stock.bins[key], stock.items.get(key[:2])
     counted = item is not None and item.tracking is Tracking.SERIAL
     times = (found.last_stamp, found.last_at, found.last_recorded_at)
-    return (found.quantity, counted, *times, found.rated_from, found.short, found.counted_at)
+    return (found.quantity, counted, *times, found.rated_from, found.short, found.counted_at, found.reserved)
 
 
 def _save_returned(connection: Connection, stock: Stock, accepted: Iterable[Accepted]) -> None:
@@ -162,9 +169,9 @@ def _save_batches(connection: Connection, stock: Stock) -> None:
         names = "company item batch entered_at entered_stamp entered_line"
         run(connection, _BATCHES_ENTERED, **columns(entered, names))
     held = ((key, stock.batch_stock[key]) for key in sorted(stock.changed.batch_stock))
-    stocks = [(*key, each.quantity) for key, each in held]
+    stocks = [(*key, each.quantity, each.reserved) for key, each in held]
     if stocks:
-        run(connection, _BATCH_STOCK, **columns(stocks, "company item warehouse batch quantity"))
+        run(connection, _BATCH_STOCK, **columns(stocks, "company item warehouse batch quantity reserved"))
 
 
 def _batch(stock: Stock, key: BatchKey) -> Sequence[Any]:
@@ -210,6 +217,7 @@ def _serial(stock: Stock, key: SerialKey) -> Sequence[Any]:
         serial.last_tie,
         serial.left_by,
         serial.left_from,
+        serial.reserved_for,
         write(dict(serial.attributes)).decode() if serial.attributes else None,
     )
 

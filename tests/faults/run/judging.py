@@ -35,6 +35,9 @@ _CHECKS: Mapping[str, Mapping[str, str]] = {
         "posted and not booked": (
             "SELECT source, id FROM ledger.posted EXCEPT SELECT source, id FROM accounting.movement"
         ),
+        "of units, and not in aftercare": (
+            "SELECT source, id FROM receiving.units_allocated EXCEPT SELECT source, id FROM aftercare.movement"
+        ),
     },
     DOUBLED: {
         "booked twice": (
@@ -93,6 +96,9 @@ _CHECKS: Mapping[str, Mapping[str, str]] = {
         "not told by receiving": "SELECT source, id FROM receiving.outbox",
         "not told by the ledger": "SELECT source, id FROM ledger.outbox",
         "not told by accounting": "SELECT source, id FROM accounting.outbox",
+        "not told by aftercare": "SELECT source, id FROM aftercare.outbox",
+        "waits in aftercare": "SELECT source, id FROM aftercare.waiting",
+        "a replay of aftercare": "SELECT since FROM aftercare.replay",
         "a dirty bin": "SELECT item, warehouse FROM ledger.dirty",
         "a replay of the ledger": "SELECT since FROM ledger.replay",
         "a replay of accounting": "SELECT since FROM accounting.replay",
@@ -106,7 +112,7 @@ _CHECKS: Mapping[str, Mapping[str, str]] = {
 }
 _PARKED = " UNION ALL ".join(
     f"SELECT '{each}' AS service, source, id, reason, left(error, 200) FROM {each}.parked WHERE discarded_at IS NULL"
-    for each in ("receiving", "ledger", "accounting")
+    for each in ("receiving", "ledger", "accounting", "aftercare")
 )
 _STOCK = "SELECT item, warehouse, quantity FROM ledger.stock_balance"
 _BOOKED = "SELECT source, id FROM accounting.journal_entry WHERE revaluation IS NULL"

@@ -51,7 +51,7 @@ def _violate(scene: Scene) -> None:
     """One of 500 breaks a rule of a table, in each of the services: it alone is put aside, and has its effect later."""
     _forbid(scene)
     # Each in a bin of its own: what comes behind a stuck movement waits with it.
-    for service, item in zip(SERVICES, goods.FIFO[2:], strict=False):
+    for service, item in zip((RECEIVING, LEDGER, ACCOUNTING), goods.FIFO[2:], strict=False):
         movements = scene.receipts(f"in {service}", SET, item)
         poisoned = movements[SET // 2]
         others = [each for each in movements if each is not poisoned]
@@ -159,6 +159,7 @@ def _restore(scene: Scene) -> None:
     scene.crew.start_all(WORKERS)
     scene.rows("INSERT INTO ledger.replay DEFAULT VALUES RETURNING since")
     scene.rows("INSERT INTO accounting.replay DEFAULT VALUES RETURNING since")
+    scene.rows("INSERT INTO aftercare.replay DEFAULT VALUES RETURNING since")
     scene.upstream.publish(scene.upstream.sent[kept:])
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from services.desk.events import Event
-from shared.broker.topology import ACCOUNTING, LEDGER, RECEIVING, SERVICES
+from shared.broker.topology import ACCOUNTING, AFTERCARE, LEDGER, RECEIVING
 from shared.contracts.registry import STOCK_REVALUED
 from tests.faults.plant import delete_queue
 from tests.faults.run.catalogue.messages import mix_up
@@ -15,6 +15,7 @@ from tests.faults.run.scene import Scene
 from tests.faults.victim import At, Plan
 from tests.faults.victim import Fault as Planned
 
+BOOKING = (RECEIVING, LEDGER, ACCOUNTING)
 STEPS = (At.RECEIVED, At.COMMITTING, At.COMMITTED, At.RELEASING, At.PUBLISHED, At.ACKNOWLEDGING)
 NTH = 2
 TOLD_LATE = 100
@@ -25,13 +26,14 @@ HEARTBEAT, IDLE = 1, 4
 
 def faults() -> list[Fault]:
     return [
-        *(_kill(service, step) for service in SERVICES for step in STEPS),
+        *(_kill(service, step) for service in BOOKING for step in STEPS),
+        *(_kill(AFTERCARE, step) for step in (At.RECEIVED, At.COMMITTING, At.COMMITTED, At.ACKNOWLEDGING)),
         _kill_in_revaluation(At.DECIDED, "inside a piece of revaluation"),
         _kill_in_revaluation(At.COMMITTED, "after the commit of a piece of revaluation"),
         Fault("kill -9 of all workers at once", kill_all, repeatable=True),
         Fault("kill -9 of one worker after the other", kill_in_turn, quick=True, repeatable=True),
         Fault("SIGTERM to all workers under load", terminate_all, repeatable=True),
-        *(_stop(service) for service in SERVICES),
+        *(_stop(service) for service in BOOKING),
     ]
 
 
