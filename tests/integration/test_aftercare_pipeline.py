@@ -95,6 +95,17 @@ def opened(url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+def test_who_sends_in_order_and_has_no_patience_is_not_refused_for_the_way_of_its_delivery(database: str) -> None:
+    with Pipeline(database) as pipeline:
+        pipeline.publish(masters(patience=0))
+        pipeline.settle()
+        pipeline.publish([claim("C1", "L1"), receipt("R1", "L1"), delivery("D1", "L1")])
+        pipeline.settle()
+        with transaction(pipeline.engine) as connection:
+            (found,) = outcomes(connection, [("till", "C1")]).values()
+    assert isinstance(found, OutcomeAccepted)
+
+
 def test_from_the_delivery_to_the_replacement_and_back_in_time(database: str) -> None:
     moved = said("serial.moved.v1", "MV1", "L2", SOLD + timedelta(days=25), custodian="Ward 4", due_back="2020-01-01")
     on_loan = said("serial.moved.v1", "MV2", "L2", SOLD + timedelta(days=25), custodian="Ward 4", place="2nd floor")

@@ -8,6 +8,9 @@ from sqlalchemy import Connection
 from services.aftercare.decide.facts import Key, Unit
 from shared.db import columns, query
 
+PASSAGE = timedelta(seconds=10)
+"""How long a statement waits at least: what happened to its unit comes another way, through receiving."""
+
 _SOURCES = "SELECT source, user_name, patience FROM receiving.sources WHERE source = ANY(:source)"
 _TIME_ZONES = "SELECT company, time_zone FROM receiving.companies WHERE company = ANY(:company)"
 _ALL_TIME_ZONES = "SELECT company, time_zone FROM receiving.companies"
@@ -29,9 +32,13 @@ def load_users(connection: Connection, sources: Iterable[str]) -> dict[str, str]
 
 
 def patience_of(connection: Connection, sources: Iterable[str], default: timedelta) -> dict[str, timedelta]:
-    """How long each of these sources lets its statements wait; `default` for one that was never defined."""
+    """How long the statements of each of these sources wait; `default` for one that was never defined.
+
+    A source without patience says that it sends in order; in what order that comes here is not its doing.
+    """
     names = sorted(set(sources))
-    found = {row.source: timedelta(seconds=row.patience) for row in query(connection, _SOURCES, source=names)}
+    rows = query(connection, _SOURCES, source=names)
+    found = {row.source: max(timedelta(seconds=row.patience), PASSAGE) for row in rows}
     return {name: found.get(name, default) for name in names}
 
 
