@@ -16,7 +16,7 @@ from kombu.connection import Connection
 
 from shared.broker import BrokerUnavailable, connect
 from shared.broker.accounts import Source, definitions_file
-from shared.broker.lanes import intake_of, lane_of
+from shared.broker.lanes import intake_of, lane_of, takes_from_lanes
 from shared.broker.topology import (
     AFTERCARE,
     AFTERCARE_TYPES,
@@ -37,7 +37,7 @@ from tests.secured import GuardedBroker, guarded, source
 ROOT = Path(__file__).resolve().parents[2]
 TILL, OTHER_TILL, OFFICE = "till-of-tests", "till-of-others", "office-of-tests"
 TILL_OF_THE_PAGE = "till-1"
-LANED, OTHER_LANED = "till-with-lane", "till-with-another"
+LANES = LANED, OTHER_LANED = "till-with-lane", "till-with-another"
 NOBODY_S = Source("till-without-password")
 OWN, OTHERS = f"{TILL}.outcomes", f"{OTHER_TILL}.outcomes"
 ACCOUNTS = [f"stockbook-{service}" for service in SERVICES]
@@ -258,7 +258,7 @@ def test_b12_a_service_publishes_only_what_is_its_own_to_tell(site: GuardedBroke
 def test_b13_a_service_makes_its_own_queue_again_and_no_other(site: GuardedBroker, service: str) -> None:
     account = f"stockbook-{service}"
     delete_queue(site.root, service)
-    connect(site.url(account)).declare()
+    connect(site.url(account), LANES if takes_from_lanes([service]) else ()).declare()
     assert connect(site.root).depth(service) == 0
     connect(site.url("stockbook")).declare()  # by one who compares: it stands as it should
     for queue in (name for name in QUEUES if name.partition(".")[0] != service):
