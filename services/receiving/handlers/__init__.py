@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from services.receiving.decide.case import Limits
 from services.receiving.handlers import cycle_counts, reservations
-from services.receiving.handlers.asked import read_asked, take_asked
-from services.receiving.handlers.definitions import define, read_definition
+from services.receiving.handlers.answering import read_named
+from services.receiving.handlers.asked import take_asked
+from services.receiving.handlers.definitions import define
 from services.receiving.handlers.gate import NAME, Clock, Gate, Settled, utc_now
 from services.receiving.handlers.manifests import answer_due, answer_manifests, read_manifest
 from services.receiving.handlers.movements import allocate_movements, read_movements
@@ -35,10 +36,10 @@ def service(
     """The receiving service; `clock` gives the time of acceptance, `administrators` alone define sources, if any."""
     gate = Gate(clock, limits, administrators)
     movements = Handler(read_movements, _then_release(allocate_movements, gate))
-    definitions = Handler(read_definition, _then_release(define, gate))
+    definitions = Handler(read_named, _then_release(define, gate))
     told = Handler(read_manifest, _then_release(answer_manifests, gate))
-    kept = Handler(read_asked, _then_release(partial(take_asked, reservations.JUDGES), gate))
-    counted = Handler(read_asked, _then_tell(partial(take_asked, cycle_counts.JUDGES), gate))
+    kept = Handler(read_named, _then_release(partial(take_asked, reservations.JUDGES), gate))
+    counted = Handler(read_named, _then_tell(partial(take_asked, cycle_counts.JUDGES), gate))
     handlers = {
         **dict.fromkeys(MASTERS, definitions),
         MOVEMENT_REQUESTED: movements,

@@ -16,7 +16,8 @@ from services.receiving.decide.case import Request
 from services.receiving.decide.cycle_counts import against_taking_over, against_use, moment_of, read_report, taken_over
 from services.receiving.decide.opening import company_of
 from services.receiving.decide.stock import MovementKey, Stock
-from services.receiving.handlers.asked import Judged, Judges, Outcome, answer
+from services.receiving.handlers.answering import Outcome, answer
+from services.receiving.handlers.asked import Judged, Judges
 from services.receiving.handlers.gate import NAME, Gate
 from services.receiving.handlers.judging import judge
 from services.receiving.handlers.movements import brought_by, outputs_of

@@ -12,52 +12,38 @@ from services.receiving.decide.bringing import expiry
 from services.receiving.decide.masters import Known, judge, stock_account
 from services.receiving.decide.periods import Asked, changes_told
 from services.receiving.decide.senders import Senders, against_definer, take_over
+from services.receiving.handlers.answering import (
+    Outcome,
+    answer,
+    key_of,
+    malformed,
+    refused,
+    save_answers,
+    sort_out,
+    undecided,
+)
 from services.receiving.handlers.gate import (
-    NAME,
     Gate,
     Settled,
-    conflict,
     known_senders,
-    log,
-    newcomer,
     tally,
     told_again,
     turn_away,
     wake,
     who_waits,
 )
-from services.receiving.store import inbox, periods, waiting
+from services.receiving.store import periods
 from services.receiving.store.masters import load_known, save_definitions
 from services.receiving.store.waiting import Waiter
 from shared.contracts import masters
-from shared.contracts.codec import Malformed, decoder, digest, read, write
-from shared.contracts.envelope import Envelope
-from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected, Refusal
-from shared.contracts.registry import MASTERS, OUTCOME_ACCEPTED, OUTCOME_REJECTED, PERIOD_CLOSED, PERIOD_REOPENED
+from shared.contracts.codec import Malformed
+from shared.contracts.outcome import OutcomeAccepted
+from shared.contracts.registry import PERIOD_CLOSED, PERIOD_REOPENED
 from shared.errors import Reason
 from shared.gs1 import GTIN_LENGTH
-from shared.parked import park
 from shared.service import Input, Key, Output
 
-Outcome = OutcomeAccepted | OutcomeRejected
-
 _NOBODY_BARRED: Mapping[Key, Sequence[Reason]] = {}
-
-_definitions = {kind: decoder(struct) for kind, struct in MASTERS.items()}
-
-
-def read_definition(envelope: Envelope) -> list[Input]:
-    """The definition of an event; wrong fields are kept as `Malformed`, to be rejected."""
-    value = _decoded(envelope.type, bytes(envelope.data))
-    source, kind, trace = envelope.source, envelope.type, envelope.traceparent
-    return [Input(source, kind, (envelope.id, value), bytes(envelope.data), trace, envelope.id)]
-
-
-def _decoded(kind: str, data: bytes) -> Any:
-    try:
-        return read(_definitions[kind], data)
-    except Malformed as error:
-        return error
 
 
 def define(inputs: Sequence[Input], connection: Connection, gate: Gate) -> Settled:
@@ -65,32 +51,20 @@ def define(inputs: Sequence[Input], connection: Connection, gate: Gate) -> Settl
     now = gate.clock()
     senders = known_senders(connection, inputs, gate, also=_sources_defined(inputs))
     inputs, turned_away = turn_away(connection, inputs, senders)
-    asked: dict[Key, tuple[Waiter, Any]] = {}
     users: dict[Key, str | None] = {}
     for each in inputs:
-        identifier, value = each.value
-        asked.setdefault(_key(each), (newcomer(each, identifier, _digest(value), now), value))
-        users.setdefault(_key(each), each.user)
-    answered = inbox.answered_definitions(connection, asked)
-    waits = waiting.waiting_digests(connection, asked)
-    known_digests = {key: first.digest for key, (first, _) in asked.items()}
-    known_digests |= waits | {key: each.digest for key, each in answered.items()}
-    conflicts = [conflict(each, _key(each)) for each in inputs if _digest(each.value[1]) != known_digests[_key(each)]]
-    park(connection, NAME, conflicts)
-    new = {key: each for key, each in asked.items() if key not in {*answered, *waits}}
-    barred = {key: _against_definers(value, users[key], senders) for key, (_, value) in new.items()}
-    settled = _judge(connection, list(new.values()), gate, now, barred=barred)
-    told = periods.outputs_of(connection, answered) if _is_of_periods(inputs) else []
-    told += [_output(*key, each.outcome, accepted=each.accepted) for key, each in answered.items()]
-    return told_again(settled, told, len(answered), len(conflicts), turned_away)
+        users.setdefault(key_of(each), each.user)
+    known = sort_out(connection, inputs, now)
+    barred = {key: _against_definers(value, users[key], senders) for key, (_, value) in known.new.items()}
+    settled = _judge(connection, list(known.new.values()), gate, now, barred=barred)
+    told = periods.outputs_of(connection, known.answered) if _is_of_periods(inputs) else []
+    told += known.told_again()
+    return told_again(settled, told, len(known.answered), known.conflicts, turned_away)
 
 
 def try_again(waiters: Sequence[Waiter], connection: Connection, gate: Gate) -> Settled:
     """Judge definitions of one kind again that waited; one that was decided meanwhile just waits no longer."""
-    over = inbox.answered_definitions(connection, [each.key for each in waiters])
-    waiting.forget_waiting(connection, over.keys())
-    asked = [(each, _decoded(each.kind, each.request)) for each in waiters if each.key not in over]
-    return _judge(connection, asked, gate, gate.clock(), waited=True)
+    return _judge(connection, undecided(connection, waiters), gate, gate.clock(), waited=True)
 
 
 def _sources_defined(inputs: Sequence[Input]) -> Iterator[str]:
@@ -118,22 +92,19 @@ def _judge(
         return Settled()
     known = load_known(connection, [value for _, value in asked if not isinstance(value, Malformed)])
     known.now = gate.clock()  # after its locks, so that nothing was accepted later and committed before
-    outcomes = {
-        each.key: _outcome(each, value, barred.get(each.key) or _against(value, known), now) for each, value in asked
-    }
-    refused = [(each, o) for each, _ in asked if isinstance(o := outcomes[each.key], OutcomeRejected)]
-    waits = who_waits(connection, refused, gate, now, waited=waited)
-    accepted = [value for each, value in asked if isinstance(outcomes[each.key], OutcomeAccepted)]
-    save_definitions(connection, [_completed(value, known) for value in accepted], known.now)
-    told = _change_books(connection, [each for each in asked if _is_accepted(outcomes[each[0].key])], known)
-    rows = [_row(each, outcomes[each.key]) for each, _ in asked if each.key not in waits]
-    inbox.save_definitions(connection, rows)
-    if waited:
-        waiting.forget_waiting(connection, [(row.source, row.id) for row in rows])
-    woke = wake(connection, lambda: {lack for value in accepted for lack in _brought(value)}, now)
-    outputs = [*told, *(_output(row.source, row.id, row.outcome, accepted=row.accepted) for row in rows)]
-    final = [outcomes[row.source, row.id] for row in rows]
-    return Settled(outputs, woke, tally(final, len(waits), woke, waited=waited))
+    outcomes: dict[Key, Outcome] = {}
+    for each, value in asked:
+        reasons = barred.get(each.key) or _against(value, known)
+        outcomes[each.key] = answer(each, getattr(value, "company", None), reasons, now)
+    early = refused((each, outcomes[each.key]) for each, _ in asked)
+    waits = who_waits(connection, early, gate, now, waited=waited)
+    accepted = [(each, value) for each, value in asked if isinstance(outcomes[each.key], OutcomeAccepted)]
+    save_definitions(connection, [_completed(value, known) for _, value in accepted], known.now)
+    told = _change_books(connection, accepted, known)
+    decided = [(each, outcomes[each.key]) for each, _ in asked if each.key not in waits]
+    told += save_answers(connection, decided, waited=waited)
+    woke = wake(connection, lambda: {lack for _, value in accepted for lack in _brought(value)}, now)
+    return Settled(told, woke, tally([outcome for _, outcome in decided], len(waits), woke, waited=waited))
 
 
 def _change_books(connection: Connection, accepted: Sequence[tuple[Waiter, Any]], known: Known) -> list[Output]:
@@ -154,13 +125,9 @@ def _is_of_periods(inputs: Sequence[Input]) -> bool:
     return bool(inputs) and inputs[0].kind in (PERIOD_CLOSED, PERIOD_REOPENED)
 
 
-def _is_accepted(outcome: Outcome) -> bool:
-    return isinstance(outcome, OutcomeAccepted)
-
-
 def _against(value: Any, known: Known) -> list[Reason]:
     if isinstance(value, Malformed):
-        return [Reason("malformed", None, {"problem": str(value)})]
+        return [malformed(value)]
     return judge(value, known)
 
 
@@ -190,38 +157,3 @@ def _brought(definition: masters.Master) -> list[str]:
         case masters.BatchDefined(company=company, item=item, batch=batch):
             return [patience.batch_key(company, item, batch.strip())]
     return []
-
-
-def _outcome(each: Waiter, value: Any, reasons: Sequence[Reason], at: datetime) -> Outcome:
-    kind = each.kind.rpartition(".")[0]
-    company = getattr(value, "company", None)
-    if not reasons:
-        return OutcomeAccepted(
-            source=each.source, id=each.id, kind=kind, company=company, recorded_at=at, attempt=each.attempt
-        )
-    told = [Refusal(code=reason.code, facts=dict(reason.facts)) for reason in reasons]
-    return OutcomeRejected(
-        source=each.source, id=each.id, kind=kind, company=company, recorded_at=at, reasons=told, attempt=each.attempt
-    )
-
-
-def _row(each: Waiter, outcome: Outcome) -> inbox.DefinitionRow:
-    accepted = isinstance(outcome, OutcomeAccepted)
-    if isinstance(outcome, OutcomeRejected):
-        codes = [reason.code for reason in outcome.reasons]
-        log.info("rejected", source=each.source, id=each.id, kind=outcome.kind, trace=each.trace, codes=codes)
-    return inbox.DefinitionRow(
-        each.source, each.id, outcome.kind, each.digest, accepted, outcome.recorded_at, write(outcome)
-    )
-
-
-def _output(source: str, identifier: str, outcome: bytes, *, accepted: bool) -> Output:
-    return Output(OUTCOME_ACCEPTED if accepted else OUTCOME_REJECTED, source, identifier, outcome)
-
-
-def _key(each: Input) -> Key:
-    return (each.source, each.value[0])
-
-
-def _digest(value: Any) -> bytes:
-    return digest(str(value) if isinstance(value, Malformed) else value)

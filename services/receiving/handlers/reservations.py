@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from services.receiving.decide import patience
 from services.receiving.decide.reserving import Kept, against_release, asked_for, reserve
 from services.receiving.decide.stock import BinKey, MovementKey
-from services.receiving.handlers.asked import Judged, Judges, Outcome, answer
+from services.receiving.handlers.answering import Outcome, answer
+from services.receiving.handlers.asked import Judged, Judges
 from services.receiving.handlers.gate import Gate, log, wake
 from services.receiving.store import reservations
 from services.receiving.store.locking import lock_stock
