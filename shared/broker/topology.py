@@ -45,6 +45,9 @@ INTAKE_TYPES = (
     "count.reported.v1",
     "count.accepted.v1",
     "count.cancelled.v1",
+    "recall.opened.v1",
+    "recall.reached.v1",
+    "recall.closed.v1",
 )
 """The types that receiving takes; a further type is a further line here."""
 

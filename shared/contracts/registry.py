@@ -17,6 +17,7 @@ from shared.contracts import (
     movement,
     outcome,
     period,
+    recall,
     reservation,
     stock,
     trial,
@@ -70,6 +71,9 @@ COUNT_OPENED = "count.opened.v1"
 COUNT_REPORTED = "count.reported.v1"
 COUNT_ACCEPTED = "count.accepted.v1"
 COUNT_CANCELLED = "count.cancelled.v1"
+RECALL_OPENED = "recall.opened.v1"
+RECALL_REACHED = "recall.reached.v1"
+RECALL_CLOSED = "recall.closed.v1"
 
 MASTERS: dict[str, type[masters.Master]] = {
     "company.defined.v1": masters.CompanyDefined,
@@ -109,6 +113,9 @@ NAMED_BY_EVENT: dict[str, type[Contract]] = {
     COUNT_REPORTED: counting.CountReported,
     COUNT_ACCEPTED: counting.CountAccepted,
     COUNT_CANCELLED: counting.CountCancelled,
+    RECALL_OPENED: recall.RecallOpened,
+    RECALL_REACHED: recall.RecallReached,
+    RECALL_CLOSED: recall.RecallClosed,
 }
 """What an upstream sends one at a time, under the id of its event."""
 

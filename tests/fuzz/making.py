@@ -23,6 +23,9 @@ from shared.contracts.registry import (
     COUNT_REPORTED,
     MASTERS,
     MOVEMENT_REQUESTED,
+    RECALL_CLOSED,
+    RECALL_OPENED,
+    RECALL_REACHED,
     RESERVATION_RELEASED,
     RESERVATION_REQUESTED,
     STRUCTS,
@@ -38,6 +41,7 @@ KINDS = (
     *MASTERS,
     *[RESERVATION_REQUESTED, COUNT_OPENED, COUNT_REPORTED] * 2,
     *(RESERVATION_RELEASED, COUNT_ACCEPTED, COUNT_CANCELLED),
+    *(RECALL_OPENED, RECALL_REACHED, RECALL_CLOSED),
 )
 SENT = [sample for sample in SAMPLES if sample["type"] in KINDS]
 
@@ -96,6 +100,8 @@ def _event(random: Random) -> Any:
     data = one(random)
     if kind == MOVEMENT_REQUESTED and random.random() < 0.15:
         data = {"movements": [one(random) for _ in range(random.choice((0, 1, 2, 5)))]}
+    if kind in MASTERS and random.random() < 0.15:
+        data = {"definitions": [_named(one, random) for _ in range(random.choice((0, 1, 2, 5)))]}
     return {
         "specversion": "1.0",
         "id": f"e{random.randrange(10**9)}",
@@ -103,6 +109,12 @@ def _event(random: Random) -> Any:
         "type": kind,
         "data": data,
     }
+
+
+def _named(one: Make, random: Random) -> Any:
+    """One of several definitions; its name is now and then one that was used, or none."""
+    name = f"d{random.randrange(10**9)}" if random.random() < 0.8 else random.choice(("d1", "d2", *TEXTS))
+    return {"id": name, "data": one(random)}
 
 
 def _sensible(random: Random) -> Any:
@@ -280,7 +292,9 @@ def _spliced(body: bytes, random: Random) -> bytes:
 
 
 def _doubled_keys(body: bytes, random: Random) -> bytes:
-    key = random.choice((b"id", b"source", b"type", b"data", b"lines", b"quantity", b"movements", b"dry_run"))
+    key = random.choice(
+        (b"id", b"source", b"type", b"data", b"lines", b"quantity", b"movements", b"definitions", b"dry_run")
+    )
     value = random.choice((b'"till"', b"null", b"{}", b"[]", b'"M1"', b"true", b'"1"'))
     return body.replace(b"{", b'{"' + key + b'":' + value + b",", random.choice((1, 2, 9)))
 

@@ -13,7 +13,8 @@ from services.desk.trace.goods import Goods, Way
 from services.desk.trace.starting import Start
 from services.desk.trace.tracing import hold_still, trace
 from services.desk.trace.walking import Limits
-from services.receiving.store.makings import Descendant, descendants
+from services.receiving.decide.recalls import Goods as Recalled
+from services.receiving.store.makings import descendants
 from shared.contracts.registry import MOVEMENT_ALLOCATED
 from shared.db import transaction
 from shared.migrate import Migration, migrations
@@ -100,9 +101,9 @@ def test_a_making_that_waited_for_its_goods_is_noted_when_it_is_posted_and_once(
 # --- at the gate ------------------------------------------------------------------------------------------------------
 
 
-def _descendants(engine: Engine, item: str, batch: str) -> list[Descendant]:
+def _descendants(engine: Engine, item: str, batch: str) -> list[Recalled]:
     with transaction(engine) as connection:
-        return descendants(connection, COMPANY, item, batch)
+        return descendants(connection, COMPANY, [Recalled(item, Tracking.BATCH, batch)])
 
 
 def test_the_gate_knows_what_was_accepted_before_anybody_posts_it(floor: Floor) -> None:
@@ -141,14 +142,13 @@ def test_batches_that_went_into_each_other_are_descendants_of_each_other_and_the
     assert _descendants(floor.engine, "box", "X") == [("oil", Tracking.BATCH, "O1")]
 
 
-def test_a_batch_of_units_is_its_units_and_what_was_made_of_them(floor: Floor) -> None:
+def test_what_was_made_of_a_batch_of_units_is_what_was_made_of_them(floor: Floor) -> None:
     floor.gate.define("batch", company=COMPANY, item="motor", batch="MB")
     floor.gate.accept(
         movement("purchase_receipt", comes("motor", serials="M1,M2", batch="MB"), id="R6"),
         movement("repack", goes("motor", serials="M2"), comes("pump", serials="P7", rate=None), id="M1", at=after(20)),
     )
-    units = [("motor", Tracking.SERIAL, "M1"), ("motor", Tracking.SERIAL, "M2"), ("pump", Tracking.SERIAL, "P7")]
-    assert _descendants(floor.engine, "motor", "MB") == units
+    assert _descendants(floor.engine, "motor", "MB") == [("pump", Tracking.SERIAL, "P7")]
 
 
 def test_a_cancelled_making_has_made_nothing(floor: Floor) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from services.receiving.decide import patience
+from services.receiving.decide import patience, recalls
 from services.receiving.decide.allocation import Rejected, allocate
 from services.receiving.decide.case import Limits, Request
 from services.receiving.decide.cycle_counts import Opened, against_taking_over, against_use, read_report
 from services.receiving.decide.manifests import NUMBERS_LIMIT, faults
 from services.receiving.decide.masters import Known, judge
 from services.receiving.decide.periods import Books
+from services.receiving.decide.recalls import against_opening, against_time, read_goods
 from services.receiving.decide.reserving import Standing, against_release, asked_for, reserve
 from services.receiving.decide.scanning import Codes, Scannable, fill_in
 from services.receiving.decide.senders import Senders, against_definer
@@ -26,6 +27,7 @@ from shared.contracts import masters
 from shared.contracts.counting import CountedLine, CountReported
 from shared.contracts.movement import AdditionalCost, MovementRequested, Reference, RequestedLine, Tender, TicketMoney
 from shared.contracts.outcome import OutcomeRejected
+from shared.contracts.recall import RecalledGoods, RecallOpened
 from shared.errors import Reason
 from shared.purposes import AccountKind, BatchState, Method, Role, Tracking
 from shared.quantities import Money, Quantity, Rate
@@ -258,6 +260,17 @@ def _cancelled() -> Mapping[str, Mapping[str, str]]:
     return _told(of, "delivery", goes("tea", 1), id="M0")
 
 
+def _recalled() -> Mapping[str, Mapping[str, str]]:
+    of = shop()
+    key = ("shop", "phone", "S1")
+    of.stock.serials[key] = of.stock.serials[key]._replace(recalled=True)
+    return _told(of, "delivery", goes("phone", serials="S1"))
+
+
+def _recall(*goods: RecalledGoods) -> RecallOpened:
+    return RecallOpened(company="shop", goods=list(goods), actor="ann", reason="a rash")
+
+
 def _paid(*tenders: Tender, rounding: str | None = None) -> TicketMoney:
     return TicketMoney(tenders=list(tenders), rounding=None if rounding is None else Money(rounding))
 
@@ -285,6 +298,8 @@ CLOSED: dict[str, Any] = {
     "books": {"shop": Books(MORNING.date() - 2 * DAY, 1, EVENING)},
     "now": EVENING,
 }
+RECALL = recalls.Standing((SOURCE, "R"), "shop", False, EVENING, False)
+GHOST = recalls.Goods("phone", Tracking.SERIAL, "S9")
 OPENED = Opened((SOURCE, "C"), "shop", "north", frozenset({"tea"}), EVENING, "open")
 CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("account_fixed", asked("opening_stock", comes("tea", 1), difference_account="write_off")),
@@ -381,6 +396,12 @@ CASES: list[tuple[str, Callable[[], Mapping[str, Mapping[str, str]]]]] = [
     ("not_in_count", lambda: _reported(CountedLine(item="phone", serials="S1"))),
     ("counted_at_out_of_range", lambda: _reported(counted_at=MORNING)),
     ("expiry_out_of_range", lambda: _kept_back(EVENING)),
+    ("goods_missing", lambda: _codes_of(read_goods(_recall(RecalledGoods(item="tea")), Limits())[1])),
+    ("unknown_recall", lambda: _codes_of(recalls.against_use((SOURCE, "R"), None))),
+    ("recall_closed", lambda: _codes_of(recalls.against_use((SOURCE, "R"), replace(RECALL, is_closed=True)))),
+    ("reached_at_out_of_range", lambda: _codes_of(against_time(RECALL, MORNING, EVENING))),
+    ("unknown_serial", lambda: _codes_of(against_opening([GHOST], {"phone"}, []))),
+    ("serial_recalled", _recalled),
     ("serial_too_long", asked("opening_stock", comes("phone", serials="S" * 141))),
     ("serials_missing", asked("opening_stock", comes("phone", 1))),
     ("series_too_long", defined(tea(tracking=Tracking.SERIAL, serial_series="S" * 101))),

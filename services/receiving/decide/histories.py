@@ -140,7 +140,7 @@ def record_without(
     """A unit's record once the movement of its last event is cancelled."""
     remaining = history.without((undone.source, undone.id))
     told = _told(key, remaining, passages)
-    fields = {name: told.get(name) for name in _fields_set(undone, key, history, passages)}
+    fields: dict[str, Any] = {name: told.get(name) for name in _fields_set(undone, key, history, passages)}
     event = remaining.last_event
     at, tie = event[:2] if event is not None else (None, 0)
     return record._replace(

@@ -93,9 +93,15 @@ def count_key(source: str, identifier: str) -> str:
     return f"count:{source}:{identifier}"
 
 
+def recall_key(source: str, identifier: str) -> str:
+    """What somebody lacks who notes something of a recall that is not known, or closes it."""
+    return f"recall:{source}:{identifier}"
+
+
 _LACKS: Mapping[str, Callable[[str, Facts], list[str]]] = {
     "unknown_reservation": lambda _, facts: [reservation_key(facts["source"], facts["id"])],
     "unknown_count": lambda _, facts: [count_key(facts["source"], facts["id"])],
+    "unknown_recall": lambda _, facts: [recall_key(facts["source"], facts["id"])],
     "unknown_company": lambda _, facts: [company_key(facts["company"])],
     "company_missing": lambda _, facts: [warehouse_key(code) for code in facts["warehouses"].split(", ") if code],
     "unknown_account": lambda company, facts: [account_key(company, facts["account"])],

@@ -71,7 +71,7 @@ def pickable_serials(case: Case, line: Line, warehouse: Warehouse) -> Iterator[s
         if number in standing and serial_key not in case.draft.serials.own:
             serial = case.draft.stock.serials[serial_key]
             batch = _batch_of(case, line, serial)
-            sound = serial.reserved_for is None and (batch is None or why_not(batch, case.day) is None)
+            sound = serial.reserved_for is None and may_be_picked(serial, batch, case.day)
             sound = sound and (serial.last_at is None or serial.last_at <= case.effective_at)
             if sound and line.batch in (None, serial.batch):
                 yield number
@@ -116,6 +116,11 @@ def why_not(batch: Batch, day: date) -> str | None:
     if batch.state is not BatchState.FREE:
         return f"batch_{batch.state.value}"
     return "batch_expired" if batch.expires_on is not None and batch.expires_on < day else None
+
+
+def may_be_picked(serial: Serial, batch: Batch | None, day: date) -> bool:
+    """Whether a unit, of a batch or of none, is picked on a day."""
+    return not serial.recalled and (batch is None or why_not(batch, day) is None)
 
 
 def in_order(found: Iterable[Pickable], pick: Pick) -> list[Pickable]:

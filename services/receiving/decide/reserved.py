@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from services.receiving.decide.case import Case, Line
-from services.receiving.decide.picking import Pickable, pickable_batches, shelf_of, why_not
+from services.receiving.decide.picking import Pickable, may_be_picked, pickable_batches, shelf_of, why_not
 from services.receiving.decide.stock import Batch, BatchStock, MovementKey, Reserved, Warehouse
 from shared.contracts.movement import Reference, RequestedLine
 from shared.purposes import Flow
@@ -113,7 +113,7 @@ def pickable_own(case: Case, line: Line, own: Sequence[str]) -> Iterator[str]:
     for number in own:
         serial = case.draft.stock.serials[case.company.company, line.item.item, number]
         batch = None if serial.batch is None else case.draft.batches.get(case.batch_key(line.item, serial.batch))
-        sound = batch is None or why_not(batch, case.day) is None
+        sound = may_be_picked(serial, batch, case.day)
         told = serial.last_at is None or serial.last_at <= case.effective_at
         if sound and told and line.batch in (None, serial.batch):
             yield number

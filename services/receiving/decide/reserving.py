@@ -184,6 +184,8 @@ def _may_be_kept(case: Case, line: Line, warehouse: Warehouse, number: str) -> b
     serial = own if own is not None else standing(case, line, warehouse, number)
     if serial is not None and serial.reserved_for is not None:
         case.refuse("serial_reserved", line, serial=number, order=serial.reserved_for)
+    if serial is not None and serial.recalled:
+        case.refuse("serial_recalled", line, item=line.item.item, serial=number)
     if serial is not None and serial.batch is not None:
         _is_sound(case, line, serial.batch)
     return len(case.reasons) == before

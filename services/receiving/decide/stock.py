@@ -133,7 +133,8 @@ class BatchStock(NamedTuple):
 class Serial(NamedTuple):
     """A serialized unit: its place (None: nowhere in stock), its last event; `last_tie` numbers those of a moment.
 
-    `left_by` is the ledger entry by which it last left the company's stock, and `left_from` the warehouse.
+    `left_by` is the ledger entry by which it last left the company's stock, and `left_from` the warehouse. `recalled`:
+    by itself; the recall of its batch is the batch's.
     """
 
     status: SerialStatus = SerialStatus.INACTIVE
@@ -151,6 +152,7 @@ class Serial(NamedTuple):
     attributes: Mapping[str, str] | None = None
     left_by: str | None = None
     left_from: str | None = None
+    recalled: bool = False
 
 
 class Reserved(NamedTuple):

@@ -141,6 +141,8 @@ def _named_serials(case: Case, line: Line, source: Warehouse, named: Sequence[st
         serial = standing(case, line, source, number)
         if serial is not None and serial.reserved_for is not None and number not in own:
             case.refuse("serial_reserved", line, serial=number, order=serial.reserved_for)
+        if serial is not None and serial.recalled and not _takes_held(case, line):
+            case.refuse("serial_recalled", line, item=line.item.item, serial=number)
         if serial is not None:
             batches.add(serial.batch)
     _check_batches(case, line, sorted(filter(None, batches)))
@@ -249,6 +251,11 @@ def _excused(case: Case, line: Line, code: str) -> bool:
     if code == "batch_expired":
         issued = case.purpose.takes_difference and not case.company.issue_expired
         return case.purpose.takes_expired and not issued
+    return _takes_held(case, line)
+
+
+def _takes_held(case: Case, line: Line) -> bool:
+    """Whether a line may take what is held or recalled."""
     to_quarantine = line.target is not None and line.target.kind == "quarantine"
     return case.purpose.takes_held or to_quarantine
 

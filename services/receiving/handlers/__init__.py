@@ -1,4 +1,4 @@
-"""Receiving's handlers: definitions, requested movements, reservations and manifests, a set at a time.
+"""Receiving's handlers: definitions, requested movements, reservations, counts, recalls, manifests, a set at a time.
 
 Each reads what it needs, calls one pure function, writes what that returned, and answers every source. What was refused
 only for what may still be on its way waits, and is released when it comes.
@@ -10,8 +10,8 @@ from functools import partial
 from sqlalchemy import Connection
 
 from services.receiving.decide.case import Limits
-from services.receiving.handlers import cycle_counts, reservations
-from services.receiving.handlers.answering import read_named
+from services.receiving.handlers import cycle_counts, recalls, reservations
+from services.receiving.handlers.answering import read_definitions, read_named
 from services.receiving.handlers.asked import take_asked
 from services.receiving.handlers.definitions import define
 from services.receiving.handlers.gate import NAME, Clock, Gate, Settled, utc_now
@@ -36,16 +36,18 @@ def service(
     """The receiving service; `clock` gives the time of acceptance, `administrators` alone define sources, if any."""
     gate = Gate(clock, limits, administrators)
     movements = Handler(read_movements, _then_release(allocate_movements, gate))
-    definitions = Handler(read_named, _then_release(define, gate))
+    definitions = Handler(read_definitions, _then_release(define, gate))
     told = Handler(read_manifest, _then_release(answer_manifests, gate))
     kept = Handler(read_named, _then_release(partial(take_asked, reservations.JUDGES), gate))
     counted = Handler(read_named, _then_tell(partial(take_asked, cycle_counts.JUDGES), gate))
+    recalled = Handler(read_named, _then_release(partial(take_asked, recalls.JUDGES), gate))
     handlers = {
         **dict.fromkeys(MASTERS, definitions),
         MOVEMENT_REQUESTED: movements,
         SOURCE_MANIFEST: told,
         **dict.fromkeys(reservations.JUDGES, kept),
         **dict.fromkeys(cycle_counts.JUDGES, counted),
+        **dict.fromkeys(recalls.JUDGES, recalled),
     }
     sweeps = (
         release(gate),

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from sqlalchemy import Connection
 
-from services.receiving.handlers import asked, cycle_counts, definitions, movements, reservations
+from services.receiving.handlers import asked, cycle_counts, definitions, movements, recalls, reservations
 from services.receiving.handlers.gate import NAME, Gate, Settled
 from services.receiving.store.waiting import Waiter, due_waiters, forget_waiting, is_anyone_due, standing
 from shared import outbox, releasing
@@ -49,4 +49,5 @@ _TRY_AGAIN: Mapping[str, Callable[[Sequence[Waiter], Connection, Gate], Settled]
     MOVEMENT_REQUESTED: movements.try_again,
     **dict.fromkeys(reservations.JUDGES, partial(asked.try_again, reservations.JUDGES)),
     **dict.fromkeys(cycle_counts.JUDGES, partial(asked.try_again, cycle_counts.JUDGES)),
+    **dict.fromkeys(recalls.JUDGES, partial(asked.try_again, recalls.JUDGES)),
 }

@@ -21,12 +21,14 @@ SELECT quantity, reserved FROM receiving.bin WHERE (company, item, warehouse) = 
 """
 _BATCHES = """
 SELECT stock.batch AS number, stock.quantity - stock.reserved AS free, NULL AS reserved_for,
-       batch.state, batch.expires_on, batch.entered_at, batch.entered_stamp, batch.entered_line, 0 AS entered_place
+       false AS recalled, batch.state, batch.expires_on, batch.entered_at, batch.entered_stamp, batch.entered_line,
+       0 AS entered_place
 FROM receiving.batch_stock AS stock JOIN receiving.batch USING (company, item, batch)
 WHERE (stock.company, stock.item, stock.warehouse) = (:company, :item, :warehouse) AND stock.quantity > 0
 """
 _SERIALS = """
-SELECT serial.serial AS number, 1 AS free, serial.reserved_for, batch.state, batch.expires_on,
+SELECT serial.serial AS number, 1 AS free, serial.reserved_for, serial.recalls > 0 AS recalled, batch.state,
+       batch.expires_on,
        serial.entered_at, serial.entered_stamp, serial.entered_line, serial.entered_place
 FROM receiving.serial LEFT JOIN receiving.batch USING (company, item, batch)
 WHERE (serial.company, serial.item, serial.warehouse) = (:company, :item, :warehouse)
@@ -74,6 +76,7 @@ def available(connection: Connection, company: str, item: str, warehouse: str, a
         reserved -= 1 if row.reserved_for is not None else 0
         reserved_for = None if row.number in expired.units else row.reserved_for
         code = _why_not(row.state, row.expires_on, reserved_for, each.quantity, day)
+        code = "serial_recalled" if row.recalled else code
         if code is None:
             pickable.append(each)
         else:

@@ -6,25 +6,26 @@ deleted with what is cancelled: whoever holds a batch's lock sees all that was m
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from services.receiving.decide.allocation import Accepted
+from services.receiving.decide.recalls import Goods
 from shared.contracts.movement import Leg, MovementAllocated
-from shared.db import copy, query, run
+from shared.db import columns, copy, query, run
 from shared.purposes import PURPOSES, Flow, Tracking
 from shared.quantities import ZERO
 
 _FORGET = "DELETE FROM receiving.making WHERE (company, source, id) = (:company, :source, :id)"
 # A batch of an item that is kept in serials is its units. UNION lets go of what was found before, so that it ends.
 _DESCENDANTS = """
-WITH RECURSIVE descendant (item, tracking, number) AS (
-    SELECT cast(:item AS text), tracking, number FROM (
-        SELECT 'batch' AS tracking, cast(:batch AS text) AS number
-        UNION ALL
-        SELECT 'serial', serial FROM receiving.serial WHERE (company, item, batch) = (:company, :item, :batch)
-    ) AS start
+WITH RECURSIVE begin (item, tracking, number) AS (
+    SELECT * FROM unnest(cast(:item AS text[]), cast(:tracking AS text[]), cast(:number AS text[]))
+), own (item, tracking, number) AS (
+    SELECT item, 'serial', serial FROM receiving.serial
+    WHERE company = :company AND (item, batch) IN (SELECT item, number FROM begin WHERE tracking = 'batch')
+), descendant (item, tracking, number) AS (
+    SELECT * FROM (SELECT * FROM begin UNION ALL SELECT * FROM own) AS start
     UNION
     SELECT made.item, made.tracking, made.number
     FROM descendant CROSS JOIN LATERAL (
@@ -37,28 +38,19 @@ WITH RECURSIVE descendant (item, tracking, number) AS (
     JOIN receiving.making AS made
         ON (made.company, made.source, made.id) = (:company, movement.source, movement.id) AND made.produced
 )
-SELECT item, tracking, number FROM descendant
-WHERE (item, tracking, number) <> (:item, 'batch', :batch) ORDER BY item, tracking, number
+(SELECT * FROM descendant EXCEPT (SELECT * FROM begin UNION ALL SELECT * FROM own)) ORDER BY item, tracking, number
 """
 _COLUMNS = "company, source, id, produced, item, tracking, number"
 
 
-class Descendant(NamedTuple):
-    """Goods that something went into: a batch, a serial, or an untracked item, which has no number."""
+def descendants(connection: Connection, company: str, goods: Iterable[Goods]) -> list[Goods]:
+    """All that was made of these goods, of what was made of that, and so on; sorted.
 
-    item: str
-    tracking: Tracking
-    number: str
-
-
-def descendants(connection: Connection, company: str, item: str, batch: str) -> list[Descendant]:
-    """All that was made of a batch, of what was made of that, and so on; of serial items also the batch's own units.
-
-    The batch itself is none of them, also where it went into itself. What was made of an untracked product nobody can
-    tell: it ends the way.
+    The goods themselves are none of them, nor the units of a batch among them, also where they went into themselves.
+    What was made of an untracked product nobody can tell: it ends the way.
     """
-    rows = query(connection, _DESCENDANTS, company=company, item=item, batch=batch)
-    return [Descendant(row.item, Tracking(row.tracking), row.number) for row in rows]
+    rows = query(connection, _DESCENDANTS, company=company, **columns(list(goods), "item tracking number"))
+    return [Goods(row.item, Tracking(row.tracking), row.number) for row in rows]
 
 
 def save_makings(connection: Connection, accepted: Iterable[Accepted]) -> None:

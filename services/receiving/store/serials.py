@@ -17,7 +17,8 @@ _NAMES = (
     "company item serial status warehouse batch supplier supplier_document customer customer_document warranty_until "
     "entered_at entered_stamp entered_line entered_place last_at last_tie reserved_for left_from"
 ).split()
-_COLUMNS = ", ".join(["cast(serial.left_by AS text) AS left_by", *(f"serial.{name}" for name in _NAMES)])
+_MADE = ("cast(serial.left_by AS text) AS left_by", "serial.recalls > 0 AS recalled")
+_COLUMNS = ", ".join([*_MADE, *(f"serial.{name}" for name in _NAMES)])
 _SERIALS = """
 (company, item, serial) IN
     (SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:serial AS text[])))
@@ -37,7 +38,7 @@ SELECT {_COLUMNS} FROM receiving.serial
 LEFT JOIN receiving.batch AS its
     ON (its.company, its.item, its.batch) = (serial.company, serial.item, serial.batch)
 WHERE serial.company = :company AND serial.item = :item AND serial.warehouse = :warehouse
-  AND serial.reserved_for IS NULL
+  AND serial.reserved_for IS NULL AND serial.recalls = 0
   AND (its.batch IS NULL OR (its.state = 'free' AND coalesce(its.expires_on >= :day, true)))
 ORDER BY {{order}} LIMIT :limit
 """
@@ -128,4 +129,5 @@ def _add(stock: Stock, rows: Iterable[Row[Any]]) -> None:
             row.reserved_for,
             left_by=row.left_by,
             left_from=row.left_from,
+            recalled=row.recalled,
         )
