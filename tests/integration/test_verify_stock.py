@@ -29,6 +29,7 @@ KEYS: Keys = {
     "making": {"source": "ama-office", "id": "MAKE-3"},
     "packing": {"source": "ama-office", "id": "RP-701"},
     "cream made": {"source": "ama-office", "id": "MAKE-3", "item": "CREAM-ROSE"},
+    "batch of oil": {"company": "AMA", "item": "ROSE-OIL", "batch": "RO-9"},
     "oil taken": {"source": "ama-office", "id": "MAKE-3", "item": "ROSE-OIL", "number": "RO-9"},
 }
 BINS = """
@@ -206,7 +207,16 @@ reservations: receiving.batch_stock (oil) reserved: 0.5 → 0
     INSERT INTO receiving.reservation_line
         VALUES ('web', '1', 1, 'AMA', 'ROSE-OIL', 'INGREDIENTS', 'RO-9', '{}', 2, 1.5, 0.5, '2030-01-01Z')
 """
-TOLD = (BINS, GATE_AND_LEDGER, STAMPS, SERIALS, RESERVED, REPLAY, MAKINGS)
+RECALLED = """
+recalls: receiving.batch (batch of oil) recalls: 0 → 1
+    UPDATE receiving.batch SET state = 'recalled', recalls = 1 WHERE {batch of oil}
+recalls: receiving.serial (phone) recalls: 0 → 1
+    UPDATE receiving.serial SET recalls = 1 WHERE {phone}
+recalls: receiving.batch (batch of oil) recalls: 1 → 0
+    INSERT INTO receiving.recall VALUES ('lab', '1', 'AMA', false, NULL, 'ama', 'a rash', now(), now())
+    INSERT INTO receiving.recall_goods VALUES ('lab', '1', 'AMA', 'ROSE-OIL', 'batch', 'RO-9', true)
+"""
+TOLD = (BINS, GATE_AND_LEDGER, STAMPS, SERIALS, RESERVED, RECALLED, REPLAY, MAKINGS)
 
 
 @pytest.fixture(scope="module")

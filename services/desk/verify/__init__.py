@@ -21,6 +21,7 @@ from services.desk.verify.inboxes import nothing_comes_from_nowhere
 from services.desk.verify.makings import makings_are_as_told
 from services.desk.verify.money import accounts_hold_the_stock, transfers_are_whole, values_are_rounded
 from services.desk.verify.periods import nothing_is_booked_on_closed_days
+from services.desk.verify.recalls import recalled_is_what_recalls_are_about
 from services.desk.verify.replaying import bins_are_what_they_come_to
 from services.desk.verify.reservations import reserved_is_what_is_kept_back
 from services.desk.verify.serials import units_are_counted, units_are_in_one_place
@@ -113,6 +114,7 @@ CHECKS: Sequence[Check] = (
     Check("serials", "the stock of serials is their count, in both services the same ones", units_are_counted),
     Check("stays", "each serial is in one place at a time, and its way has no hole", units_are_in_one_place),
     Check("reservations", "what is reserved is what reservations keep back", reserved_is_what_is_kept_back),
+    Check("recalls", "what is recalled is what recalls in force are about", recalled_is_what_recalls_are_about),
     Check("values", "value is worth, rounded to the minor unit", values_are_rounded),
     Check("accounts", "stock accounts hold what stock is worth", accounts_hold_the_stock),
     Check("transfers", "journal entries consist of whole transfers: debits equal credits", transfers_are_whole),
