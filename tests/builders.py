@@ -136,7 +136,7 @@ class Receiving:
 
 def entry_of(movement: MovementAllocated, place: int = 0) -> str:
     """The id of the ledger entry of a movement's leg."""
-    return str(derived_id(movement.recorded_at, movement.source, movement.id, str(place)))
+    return derived_id(movement.recorded_at, movement.source, movement.id, str(place))
 
 
 def cost(amount: Number, spread: Literal["amount", "quantity", "share"] = "amount") -> AllocatedCost:

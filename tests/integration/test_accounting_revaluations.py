@@ -183,7 +183,7 @@ def test_the_schema_too_refuses_to_book_a_movement_twice_for_one_reason(engine: 
     book(engine, DELIVERY)
     book(engine, revalued(1, DEARER))
     made = JournalPosted(
-        journal_entry=str(derived_id(NOON, "another")), source="till", id="D", company="shop", currency="EUR",
+        journal_entry=derived_id(NOON, "another"), source="till", id="D", company="shop", currency="EUR",
         purpose="delivery", effective_at=NOON, recorded_at=NOON, posting_date=NOON.date(), transfers=[],
     )  # fmt: skip
     key = ("ledger", "tea/1") if is_revaluation else ("till", "D")

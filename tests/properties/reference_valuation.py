@@ -163,7 +163,7 @@ class _Turn:
 
     def _name(self, true_up: int | None = None) -> str:
         place = str(self.place) if true_up is None else f"{self.place}.{true_up}"
-        return str(derived_id(self.movement.recorded_at, self.movement.source, self.movement.id, place))
+        return derived_id(self.movement.recorded_at, self.movement.source, self.movement.id, place)
 
     def _tell(
         self,

@@ -242,7 +242,7 @@ def test_true_ups_of_a_leg_are_numbered_behind_its_place() -> None:
     covering = movements[3]
     name = (covering.recorded_at, covering.source, covering.id)
     # The scrap was worth what it turned out to be: it makes no entry, and keeps its number.
-    expected = [str(derived_id(*name, place)) for place in ("0", "1.0", "1.2", "1")]
+    expected = [derived_id(*name, place) for place in ("0", "1.0", "1.2", "1")]
     assert [each.entry for each in posted(movements)[3].entries] == expected
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
-from uuid import UUID
 
 from shared.contracts.journal import JournalPosted, JournalTransfer
 from shared.contracts.movement import AccountAmount, MoneySides
@@ -27,7 +26,7 @@ _Side = TypeVar("_Side")
 """Whatever has an amount on one side."""
 
 
-def book(posted: MovementPosted, journal_entry: UUID) -> JournalPosted | None:
+def book(posted: MovementPosted, journal_entry: str) -> JournalPosted | None:
     """The journal entry, of the given id, of a movement; None where its company keeps no perpetual accounting.
 
     Raises Unprocessable for a purpose that is not in the table, InvariantBroken where the movement lacks an account, a
@@ -52,13 +51,13 @@ def book_revaluation(revalued: StockRevalued) -> list[JournalPosted]:
     return [each for each in journal if each.transfers]
 
 
-def _correction_id(revalued: StockRevalued, corrected: MovementPosted) -> UUID:
+def _correction_id(revalued: StockRevalued, corrected: MovementPosted) -> str:
     return derived_id(revalued.recorded_at, revalued.source, revalued.id, corrected.source, corrected.id)
 
 
-def _book(posted: MovementPosted, journal_entry: UUID, recorded_at: datetime) -> JournalPosted:
+def _book(posted: MovementPosted, journal_entry: str, recorded_at: datetime) -> JournalPosted:
     return JournalPosted(
-        journal_entry=str(journal_entry),
+        journal_entry=journal_entry,
         source=posted.source,
         id=posted.id,
         company=posted.company,

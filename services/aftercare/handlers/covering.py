@@ -63,7 +63,7 @@ def _behind(units: Collection[Unit], facts: Facts) -> set[Unit]:
 
 def _output(dossier: Dossier, number: int, covers: list[Covered]) -> Output:
     recorded_at = max(_times(dossier))
-    identifier = str(derived_id(recorded_at, "coverage", *dossier.unit, str(number)))
+    identifier = derived_id(recorded_at, "coverage", *dossier.unit, str(number))
     told = CoverageChanged(
         source=NAME,
         id=identifier,

@@ -61,7 +61,7 @@ def entries_of(corrections: Sequence[Correction], cause: Cause, books: State) ->
             batch.pending += each.value
         number = books.next_revaluation(each.key)
         posted = PostedEntry(
-            entry=str(derived_id(cause.recorded_at, SOURCE, *each.key, str(number))),
+            entry=derived_id(cause.recorded_at, SOURCE, *each.key, str(number)),
             line=each.leg.line,
             item=each.leg.item,
             warehouse=each.leg.warehouse,
@@ -142,7 +142,7 @@ def _told(key: BinKey, movements: list[MovementPosted], recorded_at: datetime, b
     number = books.next_piece(key)
     return StockRevalued(
         source=SOURCE,
-        id=str(derived_id(recorded_at, SOURCE, "piece", *key, str(number))),
+        id=derived_id(recorded_at, SOURCE, "piece", *key, str(number)),
         company=key[0],
         item=key[1],
         warehouse=key[2],

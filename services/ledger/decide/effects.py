@@ -92,7 +92,7 @@ def purpose_of(movement: MovementAllocated) -> Purpose:
 
 def entry_id(movement: MovementAllocated, number: int) -> str:
     """The id of the entry that a leg makes."""
-    return str(derived_id(movement.recorded_at, movement.source, movement.id, str(number)))
+    return derived_id(movement.recorded_at, movement.source, movement.id, str(number))
 
 
 def bin_of(movement: MovementAllocated, leg: Leg) -> BinKey:

@@ -146,7 +146,7 @@ def _entry(turn: Turn, effect: Effect, stamps: Stamps, made: Mapping[int, int], 
 
 
 def _true_up_id(movement: MovementAllocated, effect: Effect) -> str:
-    return str(derived_id(movement.recorded_at, movement.source, movement.id, f"{effect.number}.{effect.true_up}"))
+    return derived_id(movement.recorded_at, movement.source, movement.id, f"{effect.number}.{effect.true_up}")
 
 
 def _part_of(movement: MovementAllocated, leg: Leg, effect: Effect) -> str | None:

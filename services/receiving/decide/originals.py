@@ -55,7 +55,7 @@ def _why_not(
 
 def entry_id(movement: MovementAllocated, place: int) -> str:
     """The id of the ledger entry that a leg makes, by its place among the movement's legs."""
-    return str(derived_id(movement.recorded_at, movement.source, movement.id, str(place)))
+    return derived_id(movement.recorded_at, movement.source, movement.id, str(place))
 
 
 def legs_with_entries(movement: MovementAllocated) -> Iterator[tuple[str, Leg]]:
