@@ -5,7 +5,6 @@ Accounts are called like their roles, stock accounts like their warehouses.
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
 
 from services.accounting.decide.journal import book, book_revaluation
 from shared.contracts.journal import JournalTransfer
@@ -16,7 +15,7 @@ from shared.purposes import Role
 from shared.quantities import Money, Quantity
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-JOURNAL_ENTRY = UUID("01900000-0000-7000-8000-000000000001")
+JOURNAL_ENTRY = "01900000-0000-7000-8000-000000000001"
 ACCOUNTS: dict[Role, str] = {role: role.value for role in Role if role is not Role.STOCK}
 Booked = tuple[str, str, str]
 """Debit, credit, amount."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import psycopg2
 import pytest
@@ -102,7 +103,7 @@ def test_an_entry_that_corrects_is_the_movement_s_own_recorded_with_the_revaluat
         " currency FROM accounting.journal",
     )
     assert found == [
-        (expected, "shop", "till", "D", "delivery", date(2026, 3, 3), NOON + HOUR, LATER, "D-1", "EUR"),
+        (UUID(expected), "shop", "till", "D", "delivery", date(2026, 3, 3), NOON + HOUR, LATER, "D-1", "EUR"),
     ]
 
 

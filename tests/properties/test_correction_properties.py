@@ -179,7 +179,7 @@ def booked_of_the_cancellation(story: Story) -> list[JournalTransfer]:
 
 
 def booked(movement: MovementPosted) -> list[JournalTransfer]:
-    journal = book(movement, UUID(int=7))
+    journal = book(movement, str(UUID(int=7)))
     assert journal is not None
     return journal.transfers
 

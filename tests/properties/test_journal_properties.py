@@ -111,7 +111,7 @@ def _entry(place: int, account: str, value: int, arrives_from: int | None = None
 
 
 def journal_of(movement: MovementPosted) -> JournalPosted:
-    journal = book(movement, UUID(int=7))
+    journal = book(movement, str(UUID(int=7)))
     assert journal is not None
     return journal
 

@@ -98,7 +98,7 @@ def test_a_journal_entry_says_which_movement_it_books_and_when() -> None:
     movement = posted("purchase_receipt", entry("5"))
     journal = book(movement, JOURNAL_ENTRY)
     assert journal is not None
-    assert journal.journal_entry == str(JOURNAL_ENTRY)
+    assert journal.journal_entry == JOURNAL_ENTRY
     for name in (
         "source",
         "id",
