@@ -1,4 +1,4 @@
-"""P1, P1b and P3: the pipeline from end to end, as it runs in earnest.
+"""P1, P1b and P3: the pipeline from end to end, as it runs in earnest; and the same with any other movements.
 
 A publisher process, three worker processes, RabbitMQ and PostgreSQL share the machine. The clock runs from the moment
 at which the publisher is told to begin until the last journal entry was heard of: committed, and told.
@@ -6,9 +6,10 @@ at which the publisher is told to begin until the last journal entry was heard o
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.synchronize import Event
 from time import perf_counter, sleep
 
@@ -17,7 +18,10 @@ from benchmarks.ceiling import Rows, stored_rows
 from benchmarks.processors import Used, peak_memory, used
 from benchmarks.rig import Commands, Rig, check_books, our_worker, settle_disk, stage
 from shared.broker import connect
+from shared.contracts.movement import MovementRequested
 
+Requested = Callable[[], Sequence[MovementRequested]]
+"""Makes the movements of a run; it is sent to the publisher's process, so it stands in a module."""
 WARMING = 1_000
 _PAUSE = 0.02  # seconds between two single movements: the system is idle again
 _spawning = multiprocessing.get_context("spawn")
@@ -36,11 +40,18 @@ class Throughput:
 
 
 def throughput(
-    rig: Rig, movements: int, size: int, commands: Commands = our_worker, warming: int = WARMING
+    rig: Rig,
+    movements: int,
+    size: int,
+    commands: Commands = our_worker,
+    warming: int = WARMING,
+    requested: Requested | None = None,
+    beside: Sequence[str] = (),
 ) -> Throughput:
-    """Send `movements`, `size` in a message, through the three services."""
-    with stage(rig, warming, commands) as (on, listener):
-        with _publisher(on.broker_url, movements, size) as (pid, go):
+    """Send `movements`, `size` in a message, through the three services: the load's own, or those that are
+    `requested`. `beside`: further services that run."""
+    with stage(rig, warming, commands, beside=beside) as (on, listener):
+        with sending(on.broker_url, movements, size, requested) as (pid, go):
             settle_disk(on.url)
             before = on.reading(publisher=pid, listener=os.getpid())
             started = perf_counter()
@@ -70,10 +81,13 @@ def latencies(rig: Rig, samples: int) -> list[float]:
 
 
 @contextmanager
-def _publisher(broker_url: str, movements: int, size: int) -> Iterator[tuple[int, Event]]:
+def sending(
+    broker_url: str, movements: int, size: int, requested: Requested | None = None
+) -> Iterator[tuple[int, Event]]:
     """A process with everything ready to be sent, and the event that lets it begin."""
     ready, go, done = _spawning.Event(), _spawning.Event(), _spawning.Event()
-    process = _spawning.Process(target=_publish, args=(broker_url, movements, size, ready, go, done), daemon=True)
+    made = requested or partial(load.movements, load.TIMED, movements)
+    process = _spawning.Process(target=_publish, args=(broker_url, made, size, ready, go, done), daemon=True)
     process.start()
     ready.wait()
     try:
@@ -84,9 +98,9 @@ def _publisher(broker_url: str, movements: int, size: int) -> Iterator[tuple[int
         process.terminate()
 
 
-def _publish(broker_url: str, movements: int, size: int, ready: Event, go: Event, done: Event) -> None:
+def _publish(broker_url: str, requested: Requested, size: int, ready: Event, go: Event, done: Event) -> None:
     """What the publisher process does; it stays until its processor time has been read."""
-    messages = load.messages(load.movements(load.TIMED, movements), size)
+    messages = load.messages(requested(), size)
     publisher = connect(broker_url).publisher()
     publisher.publish([])  # it connects
     ready.set()

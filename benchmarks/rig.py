@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 import sqlalchemy as sa
 
@@ -30,6 +29,8 @@ from shared.migrate import migrate
 from tests import servers
 
 SERVICES = ("receiving", "ledger", "accounting")
+AFTERCARE = "aftercare"
+"""The service that hears of serials alone: it runs where there are any."""
 PATIENCE = 120.0
 """Seconds without a single journal entry after which a run has failed."""
 
@@ -37,8 +38,15 @@ Commands = Callable[[str], Sequence[str]]
 """The command that runs a worker of a service."""
 
 
+_LARGE = 2**30  # bytes from which on a database is copied file by file, and not through the write-ahead log
+
+
 class BenchmarkError(RuntimeError):
     """A run did not do what it should have done: its figure would be worth nothing."""
+
+
+class NotHere(RuntimeError):
+    """A row cannot be measured on this machine; the text says why, and is told in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +87,19 @@ class Listener:
     def wait_for(self, count: int) -> None:
         """Return when `count` more are heard of. BenchmarkError where none come any more."""
         while count > 0:
-            deliveries = self._consumer.drain(100, PATIENCE)
-            if not deliveries:
+            heard = self.hear(PATIENCE)
+            if not heard:
                 raise BenchmarkError(f"no journal entry for {PATIENCE:g} s, {count} still to come")
-            count -= sum(len(raw_movements(read_envelope(each.body).data)) for each in deliveries)
-            self._consumer.acknowledge(deliveries)
+            count -= heard
         if count < 0:
             raise BenchmarkError(f"{-count} journal entries more than were asked for: something was told twice")
+
+    def hear(self, seconds: float) -> int:
+        """How many are told of next; 0 where none is within so many seconds."""
+        deliveries = self._consumer.drain(100, seconds)
+        heard = sum(len(raw_movements(read_envelope(each.body).data)) for each in deliveries)
+        self._consumer.acknowledge(deliveries)
+        return heard
 
     def close(self) -> None:
         """Let go."""
@@ -119,7 +133,8 @@ def rig() -> Iterator[Rig]:
 @contextmanager
 def database(rig: Rig) -> Iterator[str]:
     """A database of one's own with masters and opening stock."""
-    with servers.fresh_database(rig.server, template=sa.make_url(rig.template).database) as url:
+    strategy = "FILE_COPY" if _size(rig.template) > _LARGE else None
+    with servers.fresh_database(rig.server, sa.make_url(rig.template).database, strategy) as url:
         settle_disk(url)
         yield url
 
@@ -128,27 +143,39 @@ def database(rig: Rig) -> Iterator[str]:
 def with_past(rig: Rig, definitions: Sequence[Event], movements: Iterable[MovementRequested]) -> Iterator[Rig]:
     """A rig whose runs begin with more than masters and opening stock."""
     with database(rig) as url:
-        _play(url, definitions, movements)
+        play(url, definitions, movements)
         yield replace(rig, template=url)
 
 
 @contextmanager
 def stage(
-    rig: Rig, warming: int, commands: Commands = our_worker, lanes: Sequence[str] = ()
+    rig: Rig,
+    warming: int,
+    commands: Commands = our_worker,
+    lanes: Sequence[str] = (),
+    each: int = 1,
+    beside: Sequence[str] = (),
 ) -> Iterator[tuple[Stage, Listener]]:
-    """Workers on servers of their own, which have worked on `warming` movements already; `lanes` are sources."""
+    """Workers in a place of their own, `each` of every service, which have worked on `warming` movements; `lanes`
+    are sources, `beside` further services that run."""
     with database(rig) as url:
         broker_url = rig.broker.vhost()
         broker = connect(broker_url, lanes)
         broker.declare()
         listener = Listener(broker)
-        with _workers(commands, url, broker_url, lanes) as workers:
+        with _workers(commands, url, broker_url, lanes, each, beside) as workers:
             publisher = broker.publisher()
             publisher.publish(load.messages(load.movements(load.WARMING, warming), 1))
             publisher.close()
             listener.wait_for(warming)
             yield Stage(url, broker_url, broker, workers, rig), listener
         listener.close()
+
+
+def _size(url: str) -> int:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        return int(connection.execute(sa.text("SELECT pg_database_size(current_database())")).scalar_one())
 
 
 def settle_disk(url: str) -> None:
@@ -186,16 +213,16 @@ def _furnish(url: str) -> None:
     engine = open_engine(url)
     migrate(engine)
     engine.dispose()
-    _play(url, load.definitions(), load.opening())
+    play(url, load.definitions(), load.opening())
 
 
-def _play(url: str, definitions: Sequence[Event], movements: Iterable[MovementRequested]) -> None:
+def play(url: str, definitions: Sequence[Event], movements: Iterable[MovementRequested]) -> None:
     """Have the services work on all of it, in this process, and leave fresh statistics."""
-    remaining = iter(movements)
     with Pipeline(url) as pipeline:
-        pipeline.publish(definitions)
-        pipeline.settle()
-        while portion := list(islice(remaining, 500)):
+        for start in range(0, len(definitions), 500):
+            pipeline.publish(definitions[start : start + 500])
+            pipeline.settle()
+        for portion in _portions(movements):
             bulk = make_event(MOVEMENT_REQUESTED, load.SOURCE, {"movements": portion}, f"bulk-{portion[0].id}")
             pipeline.publish([bulk])
             pipeline.settle()
@@ -204,9 +231,25 @@ def _play(url: str, definitions: Sequence[Event], movements: Iterable[MovementRe
         connection.execute(sa.text("VACUUM ANALYZE"))
 
 
+def _portions(movements: Iterable[MovementRequested]) -> Iterator[list[MovementRequested]]:
+    """Movements that one message can hold, however many lines they have."""
+    portion: list[MovementRequested] = []
+    lines = 0
+    for each in movements:
+        portion.append(each)
+        lines += len(each.lines)
+        if len(portion) == 500 or lines >= 5_000:
+            yield portion
+            portion, lines = [], 0
+    if portion:
+        yield portion
+
+
 @contextmanager
-def _workers(commands: Commands, url: str, broker_url: str, lanes: Sequence[str]) -> Iterator[Mapping[str, int]]:
-    """A process for each service; all of them have ended when the block is left."""
+def _workers(
+    commands: Commands, url: str, broker_url: str, lanes: Sequence[str], each: int, beside: Sequence[str]
+) -> Iterator[Mapping[str, int]]:
+    """`each` processes for every service, by name: `ledger`, `ledger 2`, …; all have ended when the block is left."""
     environment = {
         **os.environ,
         "STOCKBOOK_DATABASE_URL": url,
@@ -214,9 +257,13 @@ def _workers(commands: Commands, url: str, broker_url: str, lanes: Sequence[str]
         "STOCKBOOK_LANES": " ".join(lanes),
         "STOCKBOOK_LOG_LEVEL": "warning",
     }
-    running = {service: subprocess.Popen(commands(service), env=environment) for service in SERVICES}
+    running = {
+        f"{service} {number}" if number > 1 else service: subprocess.Popen(commands(service), env=environment)
+        for service in (*SERVICES, *beside)
+        for number in range(1, each + 1)
+    }
     try:
-        yield {service: process.pid for service, process in running.items()}
+        yield {name: process.pid for name, process in running.items()}
     finally:
         for process in running.values():
             process.terminate()
