@@ -2,7 +2,6 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from random import Random
 from typing import Any
 
 import pytest
@@ -11,18 +10,13 @@ import sqlalchemy as sa
 from services.desk.examples import CLOCK, played
 from services.desk.reporting import REPORTS
 from services.desk.servers import bring_up_to_date
-from shared.contracts.registry import MOVEMENT_ALLOCATED
 from shared.db import transaction
 from shared.purposes import Role
 from shared.report import Filters, read_report, records
 from tests import servers
-from tests.builders import COMPANY, deliver, revalue_all
-from tests.properties.past_histories import History as Goods
-from tests.properties.serial_histories import WARRANTY
-from tests.properties.serial_histories import History as Units
-from tests.receiving_builders import Gate, decoded, define_shop, events, opened
+from tests.played_histories import play_goods, play_units
+from tests.receiving_builders import opened
 from tests.reporting_builders import total
-from tests.verifying_builders import book
 
 DAY = date(2026, 5, 4)
 SEEDS = (0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12)))
@@ -88,42 +82,17 @@ def test_income_and_cost_of_all_sales_are_what_stands_on_the_accounts(shops: sa.
     assert total(shops, "gross-margin", "cost", company=company) == balances["cost_of_goods_sold"]
 
 
-def work(engine: sa.Engine, gate: Gate, asked: list[bytes]) -> None:
-    """Have all services work on a set, and value anew what is to be."""
-    allocated = [decoded(each) for each in gate.send(*asked) if each.kind == MOVEMENT_ALLOCATED]
-    book(engine, [*deliver(engine, *allocated), *revalue_all(engine)])
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_reports_of_goods_that_were_told_of_late_agree(database: str, seed: int) -> None:
     with opened(database) as engine:
-        gate, history = Gate(engine), Goods(Random(seed), seed)
-        define_shop(gate)
-        for each in history.goods():
-            gate.define("item", company=COMPANY, **each)
-        for _ in range(8):
-            work(engine, gate, events(history.next_set()))
+        play_goods(engine, seed, 8)
         assert_they_agree(engine)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_reports_of_units_some_of_whose_movements_were_cancelled_agree(database: str, seed: int) -> None:
     with opened(database) as engine:
-        gate, random = Gate(engine), Random(seed)
-        history = Units(random, seed)
-        define_shop(gate)
-        tracked = {"tracking": "serial", "warranty_days": WARRANTY, "create_batches_on_receipt": True}
-        gate.define("item", company=COMPANY, item=history.item, **tracked)
-        asked: list[str] = []
-        for _ in range(25):
-            following = history.next()
-            if history.take(following):
-                asked.append(following.id)
-            work(engine, gate, events([following]))
-            if random.random() < 0.3 and asked:
-                cancelling = history.cancellation(random.choice(asked[-4:]))
-                history.take(cancelling)
-                work(engine, gate, events([cancelling]))
+        play_units(engine, seed, 25)
         assert_they_agree(engine)
 
 

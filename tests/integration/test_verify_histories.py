@@ -6,7 +6,6 @@ in the smallest portions, with checkpoints behind every movement.
 
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 import pytest
 import sqlalchemy as sa
@@ -18,18 +17,14 @@ from services.desk.pipeline import Pipeline
 from services.desk.verify import CHECKS, replaying
 from services.ledger.store import checkpoints
 from shared import db
-from shared.contracts.registry import MOVEMENT_ALLOCATED
 from shared.db import transaction
 from shared.migrate import migrate
 from tests import servers
-from tests.builders import COMPANY, deliver, revalue_all
-from tests.properties.past_histories import History as Goods
-from tests.properties.serial_histories import WARRANTY
-from tests.properties.serial_histories import History as Units
+from tests.played_histories import play_goods, play_units
 from tests.properties.test_time_properties import plans
 from tests.properties.time_histories import History, dated_histories
 from tests.properties.time_ledger import Ledger, Opening, Plan, ledgers
-from tests.receiving_builders import Gate, decoded, define_shop, events, opened
+from tests.receiving_builders import opened
 from tests.verifying_builders import book, findings
 
 pytestmark = pytest.mark.timeout(600)
@@ -85,12 +80,7 @@ def _book_and_verify(ledger: Ledger) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_nothing_is_wrong_behind_a_gate_that_is_told_of_goods_late(database: str, seed: int) -> None:
     with opened(database) as engine:
-        gate, history = Gate(engine), Goods(Random(seed), seed)
-        define_shop(gate)
-        for each in history.goods():
-            gate.define("item", company=COMPANY, **each)
-        for _ in range(15):
-            _work(engine, gate, events(history.next_set()))
+        play_goods(engine, seed, 15, piece=3)
         assert _count(engine, "ledger.entry") > 30
     assert findings(database, *_all_but("unattended")) == {}
 
@@ -98,21 +88,7 @@ def test_nothing_is_wrong_behind_a_gate_that_is_told_of_goods_late(database: str
 @pytest.mark.parametrize("seed", range(6))
 def test_nothing_is_wrong_behind_a_gate_that_is_told_of_units_some_of_it_cancelled(database: str, seed: int) -> None:
     with opened(database) as engine:
-        gate, random = Gate(engine), Random(seed)
-        history = Units(random, seed)
-        define_shop(gate)
-        tracked = {"tracking": "serial", "warranty_days": WARRANTY, "create_batches_on_receipt": True}
-        gate.define("item", company=COMPANY, item=history.item, **tracked)
-        asked: list[str] = []
-        for _ in range(40):
-            following = history.next()
-            if history.take(following):
-                asked.append(following.id)
-            _work(engine, gate, events([following]))
-            if random.random() < 0.3 and asked:
-                cancelling = history.cancellation(random.choice(asked[-4:]))
-                history.take(cancelling)
-                _work(engine, gate, events([cancelling]))
+        play_units(engine, seed, 40, piece=3)
         assert _count(engine, "ledger.cancelled") > 0
     assert findings(database, *_all_but("unattended")) == {}
 
@@ -123,13 +99,6 @@ def test_nothing_is_wrong_after_all_small_examples(postgres: str) -> None:
             migrate(pipeline.engine)
             play(load(SCENARIOS), pipeline)
         assert findings(url) == {}
-
-
-def _work(engine: sa.Engine, gate: Gate, asked: list[bytes]) -> None:
-    """Have all services work on a set, and value anew what is to be."""
-    told = gate.send(*asked)
-    allocated = [decoded(each) for each in told if each.kind == MOVEMENT_ALLOCATED]
-    book(engine, [*deliver(engine, *allocated), *revalue_all(engine, 3)])
 
 
 def _count(engine: sa.Engine, table: str) -> int:
