@@ -159,7 +159,8 @@ def _text(statement: str) -> Any:
 def _field(value: object) -> str:
     """A value in COPY's text format."""
     if isinstance(value, str):
-        return value.translate(_ESCAPES)
+        # What can be printed has no tab and no end of a line; to look is half the work of translating.
+        return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
     if value is None:
         return "\\N"
     if isinstance(value, bytes):
@@ -169,8 +170,15 @@ def _field(value: object) -> str:
     return str(value)
 
 
-def _array(values: Sequence[object]) -> str:
-    return "{" + ",".join(map(_element, values)) + "}"
+def _array(values: Sequence[Any]) -> str:
+    """An array literal. Texts in which nothing is to be escaped, nearly all of them, are joined as they are."""
+    try:
+        joined = '","'.join(values)
+    except TypeError:
+        joined = "\\"
+    if not values or "\\" in joined or joined.count('"') > 2 * (len(values) - 1):
+        return "{" + ",".join(map(_element, values)) + "}"
+    return f'{{"{joined}"}}'
 
 
 def _element(value: object) -> str:
