@@ -1,6 +1,6 @@
 """Chaos: one fault after another under a load that does not end, chosen by a seed; judged when it is over."""
 
-import importlib.util
+import math
 import time
 from collections.abc import Callable
 
@@ -35,15 +35,16 @@ def chaos(sites: Sites, minutes: float, seed: int, say: Callable[[str], None]) -
                 break
             time.sleep(peace)
         scene.upstream.stop()
+        stopped = time.monotonic()
         finish(scene, row)
-        if importlib.util.find_spec("services.desk.verify") is not None:
-            say(_verified(scene))
+        say(f"at rest {time.monotonic() - stopped:.0f} s after the last movement")
+        say(_verified(scene, minutes))
     row.took = time.monotonic() - began
     return row
 
 
-def _verified(scene: Scene) -> str:
-    """What the operator's own command says of these books."""
-    command = scene.stockbook("verify")
-    said = command.communicate(timeout=600)[0].decode().strip()
+def _verified(scene: Scene, minutes: float) -> str:
+    """What the operator's own command says of these books; what was parked meanwhile is not parked for long."""
+    command = scene.stockbook("verify", "--late", f"{math.ceil(minutes) + 60}m")
+    said = command.communicate(timeout=900)[0].decode().strip()
     return f"stockbook verify: exit code {command.returncode}\n{said}"
