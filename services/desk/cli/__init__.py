@@ -21,6 +21,7 @@ from services.desk.cli import (
     periods,
     publish,
     questions,
+    recalls,
     rejected,
     replay,
     report,
@@ -60,6 +61,8 @@ app.command("unit")(units.unit)
 app.command("serials")(units.serials)
 app.command("reservations")(reservations.reservations)
 app.command("counts")(counts.counts)
+app.command("recalls")(recalls.recalls)
+app.command("recall")(recalls.recall)
 app.command("expired")(questions.expired)
 app.command("in-warranty")(questions.in_warranty)
 app.command("return-batch")(questions.return_batch)

@@ -57,7 +57,7 @@ def head(
             at_work.settle()
         sys.stdout.write(f"{asked} heads are told {'now' if at_work.pipeline else 'at the next sweep'}\n")
         return
-    _bring_up_to_date(settings)
+    bring_links_up_to_date(settings)
     with reading(settings) as connection:
         found = standings(connection, company)
     write_rows(_LIST, [_row(each) for each in found], form)
@@ -75,7 +75,7 @@ def export_file(
     if chain is None and (first is not None or last is not None):
         raise StockbookError("positions are those of one chain: say --chain too")
     settings = Settings.from_environment()
-    _bring_up_to_date(settings)
+    bring_links_up_to_date(settings)
     with reading(settings) as connection, _new(file) as out:
         at_one_moment(connection)
         lines = 0
@@ -96,7 +96,7 @@ def verify(
     raise typer.Exit(verifier.verify(str(file), heads))
 
 
-def _bring_up_to_date(settings: Settings) -> None:
+def bring_links_up_to_date(settings: Settings) -> None:
     """Where the services run inside the command, nobody else gives links to what has none yet."""
     if settings.broker_url is None:
         configure("warning")

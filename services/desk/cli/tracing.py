@@ -27,10 +27,12 @@ _ENDS = {
 
 def tell(trace: Trace) -> list[Branch]:
     """A branch for each of the goods that it starts from, then all balances, and what was left out."""
-    told = [Branch(f"{_name(trace, key)}") for key in trace.start.keys]
+    told = [Branch(f"{movement_named(trace, key)}") for key in trace.start.keys]
     ways = {way: _Way(trace, way) for way in trace.walks}
     told += [_start(trace, ways, goods) for goods in trace.start.goods]
-    told.append(Branch("mass balance", [Branch(_balance(*each)) for each in trace.balances.items()]))
+    told.append(
+        Branch("mass balance", [Branch(balanced(named(goods), balance)) for goods, balance in trace.balances.items()])
+    )
     cut = sorted({reason for walk in trace.walks.values() for reason in walk.cut})
     return told + [Branch(f"not all of it: {_CUT[reason]}") for reason in cut]
 
@@ -43,7 +45,7 @@ def _start(trace: Trace, ways: dict[Way, "_Way"], goods: Goods) -> Branch:
         branches.append(Branch("came from", list(ways[Way.UP].upward(goods))))
     if Way.DOWN in ways:
         branches.append(Branch("went to", list(ways[Way.DOWN].downward(goods))))
-    return Branch(named(goods) + _known(trace, goods), branches)
+    return Branch(named(goods) + known(trace, goods), branches)
 
 
 class _Way:
@@ -60,7 +62,7 @@ class _Way:
             return
         self._told.add(goods)
         for key, events in _by_movement(self._events(goods, _ORIGINS)):
-            about, quantity = _name(self._trace, key), self._quantity(goods, events)
+            about, quantity = movement_named(self._trace, key), self._quantity(goods, events)
             kind = events[0].kind
             if kind is Kind.PRODUCED:
                 yield Branch(f"made: {quantity} by {about}", list(self._consumed(goods, key)))
@@ -73,7 +75,7 @@ class _Way:
         for link in self._links(goods, key):
             part = self._part(link, link.consumed)
             if link.consumed.is_tracked:
-                text = f"{named(link.consumed)}{_known(self._trace, link.consumed)}: {part}"
+                text = f"{named(link.consumed)}{known(self._trace, link.consumed)}: {part}"
                 yield Branch(text, list(self.upward(link.consumed)))
             else:
                 yield Branch(f"{named(link.consumed)}: {part}; of which receipt and supplier, nobody can tell")
@@ -86,7 +88,7 @@ class _Way:
         self._told.add(goods)
         for key, events in _by_movement(self._events(goods, (*_ENDS, Kind.CONSUMED, Kind.ADJUSTED))):
             if events[0].kind is Kind.CONSUMED:
-                text = f"consumed: {self._quantity(goods, events)} by {_name(self._trace, key)}"
+                text = f"consumed: {self._quantity(goods, events)} by {movement_named(self._trace, key)}"
                 yield Branch(text, list(self._produced(goods, key)))
             elif told := self._end(goods, key, events):
                 yield Branch(told)
@@ -94,8 +96,8 @@ class _Way:
 
     def _produced(self, goods: Goods, key: Key) -> Iterator[Branch]:
         for link in self._links(goods, key):
-            made = f"{named(link.produced)}: {_measured(self._trace, link.produced, link.made)} made"
-            part = f"with {_measured(self._trace, goods, link.part)} of it"
+            made = f"{named(link.produced)}: {measured(self._trace, link.produced, link.made)} made"
+            part = f"with {measured(self._trace, goods, link.part)} of it"
             if link.produced.is_tracked:
                 yield Branch(f"{made}, {part}", list(self.downward(link.produced)))
             else:
@@ -109,7 +111,7 @@ class _Way:
             told = [each for each in told if each.quantity > 0]
         if not told:
             return ""
-        quantity, about = self._quantity(goods, told), _name(self._trace, key)
+        quantity, about = self._quantity(goods, told), movement_named(self._trace, key)
         if kind is Kind.ADJUSTED:
             total = sum((each.quantity for each in told), Decimal(0))
             return f"counted: {quantity} {'more' if total > 0 else 'less'} by {about}"
@@ -129,7 +131,7 @@ class _Way:
     def _back(self, goods: Goods, events: Iterable[Event]) -> str:
         """What came back of a delivery."""
         back = _by_movement(each for event in events for each in self._trace.returns_of(event))
-        told = [f"{self._quantity(goods, own)} came back by {_name(self._trace, key)}" for key, own in back]
+        told = [f"{self._quantity(goods, own)} came back by {movement_named(self._trace, key)}" for key, own in back]
         return f"; {', '.join(told)}" if told else ""
 
     def _from(self, goods: Goods, key: Key) -> str:
@@ -145,11 +147,11 @@ class _Way:
         return [each for each in self._walk.links.get(goods, ()) if each.key == key]
 
     def _quantity(self, goods: Goods, events: Iterable[Event]) -> str:
-        return _measured(self._trace, goods, abs(sum((each.quantity for each in events), Decimal(0))))
+        return measured(self._trace, goods, abs(sum((each.quantity for each in events), Decimal(0))))
 
     def _part(self, link: Link, goods: Goods) -> str:
-        part = _measured(self._trace, goods, link.part)
-        return part if link.part == link.quantity else f"{part} of {_measured(self._trace, goods, link.quantity)}"
+        part = measured(self._trace, goods, link.part)
+        return part if link.part == link.quantity else f"{part} of {measured(self._trace, goods, link.quantity)}"
 
 
 def named(goods: Goods) -> str:
@@ -159,7 +161,7 @@ def named(goods: Goods) -> str:
     return f"{goods.item}, batch {goods.batch}" if goods.batch is not None else f"{goods.item}, untracked"
 
 
-def _known(trace: Trace, goods: Goods) -> str:
+def known(trace: Trace, goods: Goods) -> str:
     """What a batch's record says, in brackets."""
     batch = trace.batches.get(goods)
     if batch is None:
@@ -175,10 +177,10 @@ def _standing(trace: Trace, goods: Goods) -> Iterator[str]:
     on_hand = {place: quantity for place, quantity in sorted(trace.balances[goods].on_hand.items()) if quantity}
     for place, quantity in on_hand.items():
         state = "in transit" if place in trace.in_transit else "on hand"
-        yield f"{state}: {_measured(trace, goods, quantity)} in {place}"
+        yield f"{state}: {measured(trace, goods, quantity)} in {place}"
 
 
-def _balance(goods: Goods, balance: Balance) -> str:
+def balanced(name: str, balance: Balance) -> str:
     """All that came, and all that went and is there: `produced 200 = delivered 30 + on hand 170`."""
     came = [f"{kind} {plain(balance.of(kind))}" for kind in CAME if balance.of(kind)]
     went = [f"{kind} {plain(balance.of(kind))}" for kind in WENT if balance.of(kind)]
@@ -188,7 +190,7 @@ def _balance(goods: Goods, balance: Balance) -> str:
         side.append(f"counted {'more' if counted > 0 else 'less'} {plain(abs(counted))}")
     if balance.standing or not went:
         went.append(f"on hand {plain(balance.standing)}")
-    told = f"{named(goods)}: {' + '.join(came) or 'nothing'} = {' + '.join(went)}"
+    told = f"{name}: {' + '.join(came) or 'nothing'} = {' + '.join(went)}"
     if balance.holds:
         return told
     moved = balance.of(Kind.MOVED)
@@ -198,7 +200,7 @@ def _balance(goods: Goods, balance: Balance) -> str:
     return f"{told}: DOES NOT HOLD, {plain(abs(balance.difference))} {wrong}"
 
 
-def _name(trace: Trace, key: Key) -> str:
+def movement_named(trace: Trace, key: Key) -> str:
     """A movement: its id, day and document, which is not told twice."""
     movement = trace.movements.get(key)
     if movement is None:
@@ -207,7 +209,7 @@ def _name(trace: Trace, key: Key) -> str:
     return f"{key[1]} ({movement.posting_date}{document})"
 
 
-def _measured(trace: Trace, goods: Goods, quantity: Decimal) -> str:
+def measured(trace: Trace, goods: Goods, quantity: Decimal) -> str:
     return f"{plain(quantity)} {trace.stock_units.get(goods.item, '')}".rstrip()
 
 

@@ -76,3 +76,14 @@ def balances(
         if each.later:
             balance.on_hand[each.warehouse] = balance.on_hand.get(each.warehouse, ZERO) - each.later
     return found
+
+
+def added(several: Iterable[Balance]) -> Balance:
+    """The balance of several goods together."""
+    whole = Balance()
+    for each in several:
+        for kind, quantity in each.sums.items():
+            whole.sums[kind] = whole.sums.get(kind, ZERO) + quantity
+        for warehouse, quantity in each.on_hand.items():
+            whole.on_hand[warehouse] = whole.on_hand.get(warehouse, ZERO) + quantity
+    return whole
