@@ -42,10 +42,10 @@ fuzz: setup  ## inputs that nobody should send, to decoding and to the whole int
 	$(BIN)/python -m tests.fuzz --target intake --inputs 50000
 	$(BIN)/python -m tests.fuzz --target rabbitmq --inputs 2000
 
-bench: setup  ## every figure, into benchmarks/results/; some minutes, on an otherwise idle machine
+bench: setup  ## every figure, into benchmarks/results/; an hour or two, on an otherwise idle machine
 	$(BIN)/python -m benchmarks
 
-bench-quick: setup  ## the same in small, within two minutes
+bench-quick: setup  ## the same in small, some minutes
 	$(BIN)/python -m benchmarks --quick
 
 # `docker compose` where there is the plugin, else `docker-compose`; and what to do where there is neither.

@@ -1,12 +1,13 @@
-"""`python -m benchmarks [--quick]`: every figure that can be measured today, into `benchmarks/results/`.
+"""`python -m benchmarks [--quick] [ROW ...]`: every figure that can be measured, into `benchmarks/results/`.
 
 The idea: machines are shared and noisy, so what is compared is measured in turns, within a minute of each other, and
-given as a ratio; the figure of a row is the median of its runs.
+given as a ratio; the figure of a row is the median of its runs. Rows that are named are measured alone, and only shown.
 """
 
 import os
 import platform
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from statistics import median
@@ -14,65 +15,20 @@ from time import monotonic
 
 import sqlalchemy as sa
 
-from benchmarks import ceiling, fairness, importing, past, pipeline, reserving, revaluing, steady, tracing
+from benchmarks import ceiling, fairness, importing, past, pipeline, reserving, revaluing, rows, steady, tracing
 from benchmarks.ceiling import Stored
 from benchmarks.naive import naive_worker
 from benchmarks.pipeline import Throughput
-from benchmarks.results import Figure, Report, write
-from benchmarks.rig import Rig, rig
+from benchmarks.plans import FULL, QUICK, Plan
+from benchmarks.results import ROWS, Figure, Report, medians, show, write
+from benchmarks.rig import BenchmarkError, NotHereError, Rig, rig
+from benchmarks.rows import SET, Figures
 from shared.logs import configure
 
-SET = 500
-"""The set size of a worker, and of the ceiling that ratios refer to."""
 BULK = 100
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is measured: runs, movements in each, latency samples in each, movements of the naive consumer, and
-    movements by set size for the other ceilings; runs by the number of later entries of a back-dated receipt, the
-    later entries of the one during which others come, and how many of these a second; movements among which goods are
-    traced; seconds of a flood; open reservations."""
-
-    runs: int
-    movements: int
-    samples: int
-    naive: int
-    small_sets: dict[int, int]
-    pasts: dict[int, int]
-    cascade: int
-    rate: int
-    traced: int
-    flood: float
-    reservations: int
-
-
-QUICK = Plan(
-    runs=3,
-    movements=4_000,
-    samples=50,
-    naive=100,
-    small_sets={1: 100, 100: 2_000},
-    pasts={10_000: 1},
-    cascade=10_000,
-    rate=200,
-    traced=100_000,
-    flood=6,
-    reservations=100_000,
-)
-FULL = Plan(
-    runs=5,
-    movements=20_000,
-    samples=200,
-    naive=1_000,
-    small_sets={1: 500, 100: 10_000},
-    pasts={10_000: 3, 100_000: 1},
-    cascade=100_000,
-    rate=200,
-    traced=1_000_000,
-    flood=30,
-    reservations=1_000_000,
-)
+Measure = Callable[[Rig, Plan, Figures], Figures]
+"""Measures one row or some that belong together; it is given what was measured before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +48,50 @@ class Turn:
 
 
 def main(arguments: list[str]) -> None:
-    """Measure, and write the report."""
+    """Measure all rows and write the report; or the rows that are named alone, and show them.
+
+    A row that fails does not take the others with it: the report says why it is missing, and the exit code is 1.
+    """
     configure("warning")
     plan = QUICK if "--quick" in arguments else FULL
-    begun = monotonic()
-    load_average = os.getloadavg()[0]
+    named = [each for each in arguments if not each.startswith("--")]
+    if unknown := set(named) - set(ROWS):
+        sys.exit(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    begun, load_average = monotonic(), os.getloadavg()[0]
+    figures: dict[str, Figure] = {}
+    missing: dict[str, str] = {}
+    failed = False
     with rig() as where:
-        turns = [_turn(where, plan, number) for number in range(plan.runs)]
-        figures = {**_figures(turns), "P6": _late(where, plan), "cascade": _meanwhile(where, plan)}
-        figures["import"] = _imported(where)
-        figures["fair"] = _fair(where, plan, median(turn.single.rate for turn in turns))
-        figures["P10"] = _traced(where, plan)
-        figures["reserved"] = _reserved(where, plan)
-        about = _about(where, plan, turns, load_average, monotonic() - begun)
-    write(Report(figures, about))
+        for names, measure in MEASURES.items():
+            if not named or set(names) & set(named):
+                try:
+                    figures |= measure(where, plan, figures)
+                except (NotHereError, BenchmarkError) as reason:
+                    print(f"  {', '.join(names)}: {reason}", flush=True)
+                    missing |= dict.fromkeys(names, str(reason))
+                    failed = failed or isinstance(reason, BenchmarkError)
+        about = _about(where, plan, figures) | {"seconds": round(monotonic() - begun)}
+    report = Report(figures, about | {"load_average_before": round(load_average, 2)}, missing)
+    if named:
+        show(report)
+    else:
+        write(report)
+    sys.exit(1 if failed else 0)
+
+
+def _turns(where: Rig, plan: Plan, _: Figures) -> Figures:
+    turns = [_turn(where, plan, number) for number in range(plan.runs)]
+    return {
+        "P1": _throughput([each.single for each in turns], turns),
+        "P1b": _throughput([each.bulk for each in turns], turns),
+        "P3": _latency([each.latencies for each in turns]),
+        "naive": _throughput([each.naive for each in turns], turns),
+        "ceiling": _ceiling(turns),
+    }
 
 
 def _turn(where: Rig, plan: Plan, number: int) -> Turn:
-    single = _said("P1", number, pipeline.throughput(where, plan.movements, 1))
+    single = _said("P1", number, pipeline.throughput(where, plan.movements, 1, keeping=True))
     # With large sets it takes less than a second, so that one try alone would say little.
     ceilings = ceiling.measure(where, single.rows, {SET: plan.movements}, tries=3)
     ceilings |= ceiling.measure(where, single.rows, plan.small_sets)
@@ -127,16 +109,6 @@ def _said(name: str, number: int, run: Throughput) -> Throughput:
     return run
 
 
-def _figures(turns: list[Turn]) -> dict[str, Figure]:
-    return {
-        "P1": _throughput([each.single for each in turns], turns),
-        "P1b": _throughput([each.bulk for each in turns], turns),
-        "P3": _latency([each.latencies for each in turns]),
-        "naive": _throughput([each.naive for each in turns], turns),
-        "ceiling": _ceiling(turns),
-    }
-
-
 def _throughput(runs: list[Throughput], turns: list[Turn]) -> Figure:
     """The medians; each run's ratio is to the ceiling of its own turn."""
     return Figure(
@@ -146,11 +118,11 @@ def _throughput(runs: list[Throughput], turns: list[Turn]) -> Figure:
         runs=len(runs),
         ratio=round(median(run.rate / turn.ceiling for run, turn in zip(runs, turns, strict=True)), 3),
         ceiling=round(median(turn.ceiling for turn in turns), 1),
-        cpu_us=_medians([dict(run.used.microseconds) for run in runs]),
+        cpu_us=medians([run.used.microseconds for run in runs]),
         details={
-            "movements_a_transaction": _medians([run.sets for run in runs]),
+            "movements_a_transaction": medians([run.sets for run in runs]),
             "elsewhere": [round(run.used.elsewhere, 2) for run in runs],
-            "memory_mib": _medians([run.memory for run in runs]),
+            "memory_mib": medians([run.memory for run in runs]),
         },
     )
 
@@ -169,7 +141,7 @@ def _latency(runs: list[list[float]]) -> Figure:
     )
 
 
-def _late(where: Rig, plan: Plan) -> Figure:
+def _late(where: Rig, plan: Plan, _: Figures) -> Figures:
     """What is told late, ahead of pasts of several lengths; the figure is that of the shortest."""
     found: dict[int, list[revaluing.Cascade]] = {}
     for entries, runs in plan.pasts.items():
@@ -180,28 +152,29 @@ def _late(where: Rig, plan: Plan) -> Figure:
     shortest, *others = found
     clean = [each.clean for each in found[shortest]]
     by_length = {str(entries): round(median(each.clean for each in runs), 2) for entries, runs in found.items()}
-    return Figure(
+    figure = Figure(
         value=round(median(clean), 2),
         unit="s",
         spread=(round(min(clean), 2), round(max(clean), 2)),
         runs=len(clean),
-        cpu_us=_medians([dict(each.used.microseconds) for each in found[shortest]]),
+        cpu_us=medians([dict(each.used.microseconds) for each in found[shortest]]),
         details={
             "seconds": by_length,
             "booked": {str(entries): round(median(each.booked for each in runs), 2) for entries, runs in found.items()},
-            "memory_mib": {str(entries): _medians([each.memory for each in runs]) for entries, runs in found.items()},
+            "memory_mib": {str(entries): medians([each.memory for each in runs]) for entries, runs in found.items()},
         },
         also=", ".join(f"{by_length[str(each)]:g} s ahead of {each:,}" for each in others),
     )
+    return {"P6": figure}
 
 
-def _meanwhile(where: Rig, plan: Plan) -> Figure:
+def _meanwhile(where: Rig, plan: Plan, _: Figures) -> Figures:
     """How late others are while a past is valued anew, in other bins and in those of the past."""
     with revaluing.furnished(where, past.FIFO, plan.cascade) as ready:
         run = steady.cascade(ready, past.FIFO, plan.cascade, plan.rate, calm=10)
     times = round(run.during.p99 / run.idle.p99, 2)
     print(f"  cascade: p99 {run.during.p99:g} ms, idle {run.idle.p99:g} ms", flush=True)
-    return Figure(
+    figure = Figure(
         value=times,
         unit="times",
         spread=(times, times),
@@ -209,17 +182,27 @@ def _meanwhile(where: Rig, plan: Plan) -> Figure:
         details={"later_entries": plan.cascade, **asdict(run)},
         also=f"{run.during.p99:g} ms by {run.idle.p99:g} ms; {run.during_touching.p99:g} ms in the bin concerned",
     )
+    return {"cascade": figure}
 
 
-def _fair(where: Rig, plan: Plan, capacity: float) -> Figure:
+def _half(where: Rig, plan: Plan, found: Figures) -> Figures:
+    return rows.half_load(where, plan, _capacity(where, plan, found))
+
+
+def _capacity(where: Rig, plan: Plan, found: Figures) -> float:
+    """Movements a second that P1 comes to; where it is not among what is measured, that of one run."""
+    return found["P1"].value if "P1" in found else pipeline.throughput(where, plan.movements, 1).rate
+
+
+def _fair(where: Rig, plan: Plan, found: Figures) -> Figures:
     """How late a quiet source is while another sends as much as there is capacity: without lanes, and with."""
-    runs = {}
+    runs, capacity = {}, _capacity(where, plan, found)
     for name in ("without", "with"):
         run = runs[name] = fairness.fairness(where, capacity, plan.flood, plan.flood, lanes=name == "with")
         medians = f"median {run.during.p50:g} ms by {run.idle.p50:g} ms"
         print(f"  fair, {name} lanes: p99 {run.during.p99:g} ms by {run.idle.p99:g} ms, {medians}", flush=True)
     fair, unfair = runs["with"], runs["without"]
-    return Figure(
+    figure = Figure(
         value=fair.times,
         unit="times",
         spread=(fair.times, fair.times),
@@ -228,15 +211,16 @@ def _fair(where: Rig, plan: Plan, capacity: float) -> Figure:
         details={name: asdict(run) for name, run in runs.items()},
         also=f"{fair.during.p99:g} ms by {fair.idle.p99:g} ms; without lanes {unfair.times:g} times",
     )
+    return {"fair": figure}
 
 
-def _reserved(where: Rig, plan: Plan) -> Figure:
+def _reserved(where: Rig, plan: Plan, _: Figures) -> Figures:
     """What is left of the throughput where very many reservations are open."""
     found = reserving.compare(where, plan.reservations, plan.runs, plan.movements)
     ratios = [round(each, 3) for each in found.ratios]
     print(f"  reserved: {', '.join(f'{each:g}' for each in ratios)} of the throughput without any", flush=True)
     spent = {service: found.microseconds(service) for service in ("receiving", "postgresql")}
-    return Figure(
+    figure = Figure(
         value=round(median(ratios), 3),
         unit="times",
         spread=(min(ratios), max(ratios)),
@@ -247,9 +231,10 @@ def _reserved(where: Rig, plan: Plan) -> Figure:
             "cpu_us": {service: {"without": before, "with": after} for service, (before, after) in spent.items()},
         },
     )
+    return {"reserved": figure}
 
 
-def _traced(where: Rig, plan: Plan) -> Figure:
+def _traced(where: Rig, plan: Plan, _: Figures) -> Figures:
     """Traces among very many movements; the figure is that of the question with the longest answer."""
     with tracing.furnished(where.server, plan.traced) as engine:
         asked = {name: tracing.ask(engine, name, plan.runs * 4) for name in tracing.QUESTIONS}
@@ -258,7 +243,7 @@ def _traced(where: Rig, plan: Plan) -> Figure:
     slowest = max(medians, key=lambda name: medians[name])
     others = max(each for name, each in medians.items() if name != slowest)
     answer = f"{asked[slowest].goods} goods, {asked[slowest].events:,} events"
-    return Figure(
+    figure = Figure(
         value=medians[slowest],
         unit="ms",
         spread=(round(min(asked[slowest].milliseconds), 1), round(max(asked[slowest].milliseconds), 1)),
@@ -271,14 +256,15 @@ def _traced(where: Rig, plan: Plan) -> Figure:
         },
         also=f"{slowest}: {answer}; all others {others:g} ms at most",
     )
+    return {"P10": figure}
 
 
-def _imported(where: Rig) -> Figure:
+def _imported(where: Rig, _: Plan, __: Figures) -> Figures:
     """How long a table takes until each of its rows is answered."""
     run = importing.imported(where, importing.ROWS)
     print(f"  import: {run.rows:,} serials in {run.seconds:.1f} s", flush=True)
     seconds, memory = round(run.seconds, 1), round(run.memory)
-    return Figure(
+    figure = Figure(
         value=seconds,
         unit="s",
         spread=(seconds, seconds),
@@ -287,6 +273,7 @@ def _imported(where: Rig) -> Figure:
         details={"rows": run.rows, "memory_mib": memory, "elsewhere": round(run.used.elsewhere, 2)},
         also=f"{memory} MiB",
     )
+    return {"import": figure}
 
 
 def _ceiling(turns: list[Turn]) -> Figure:
@@ -297,16 +284,12 @@ def _ceiling(turns: list[Turn]) -> Figure:
         unit="movements/s",
         spread=(round(min(rates), 1), round(max(rates), 1)),
         runs=len(rates),
-        cpu_us=_medians([dict(turn.ceilings[SET].used.microseconds) for turn in turns]),
+        cpu_us=medians([dict(turn.ceilings[SET].used.microseconds) for turn in turns]),
         details={"by_set": by_set},
     )
 
 
-def _medians(found: list[dict[str, float]]) -> dict[str, float]:
-    return {name: round(median(each[name] for each in found), 1) for name in found[0]}
-
-
-def _about(where: Rig, plan: Plan, turns: list[Turn], load_average: float, seconds: float) -> dict[str, object]:
+def _about(where: Rig, plan: Plan, figures: Figures) -> dict[str, object]:
     engine = sa.create_engine(where.server, poolclass=sa.NullPool)
     with engine.connect() as connection:
         postgresql = connection.scalar(sa.text("SHOW server_version"))
@@ -314,13 +297,36 @@ def _about(where: Rig, plan: Plan, turns: list[Turn], load_average: float, secon
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": plan is QUICK,
         "movements": plan.movements,
-        "seconds": round(seconds),
         "cores": os.cpu_count(),
-        "load_average_before": round(load_average, 2),
-        "elsewhere": round(median(turn.single.used.elsewhere for turn in turns), 2),
+        "elsewhere": _elsewhere(figures),
         "python": platform.python_version(),
         "postgresql": str(postgresql).partition(" ")[0],
     }
+
+
+def _elsewhere(figures: Figures) -> float:
+    """The share of the machine that was busy with other things, in the middle one of all runs that know it."""
+    told = [each.details.get("elsewhere") for each in figures.values()]
+    shares = [float(share) for each in told if isinstance(each, list) for share in each]
+    return round(median(shares), 2) if shares else 0.0
+
+
+def _alone(measure: Callable[[Rig, Plan], Figures]) -> Measure:
+    return lambda where, plan, _: measure(where, plan)
+
+
+MEASURES: Mapping[tuple[str, ...], Measure] = {
+    ("P1", "P1b", "P3", "naive", "ceiling"): _turns,
+    ("P4",): _half,
+    ("P6",): _late,
+    ("cascade",): _meanwhile,
+    ("import",): _imported,
+    ("fair",): _fair,
+    ("P10",): _traced,
+    ("reserved",): _reserved,
+    **{names: _alone(measure) for names, measure in rows.MEASURES.items()},
+}
+"""What measures which rows, in this order."""
 
 
 if __name__ == "__main__":

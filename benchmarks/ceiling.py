@@ -2,8 +2,9 @@
 
 The rows are read back from a run's own database and written again, by one bare psycopg2 connection, into a fresh one:
 no logic, no broker, no locks, the text of each COPY made beforehand. As in the pipeline each service's rows of a set
-are a transaction of their own: three commits a set. Bins are left out (they are updated, which COPY cannot do), so
-the ceiling is rather too high than too low.
+are a transaction of their own: three commits a set. Bins, batches, serials and their stays are left out (they are
+updated, which COPY cannot do), and so are numbers and links of chains, which are given when it is quiet: so the ceiling
+is rather too high than too low.
 """
 
 import io
@@ -22,19 +23,36 @@ from benchmarks.processors import Used, reading, used
 from benchmarks.rig import Rig, database
 
 TABLES = {
-    "receiving": ("receiving.movement",),
-    "ledger": ("ledger.movement", "ledger.entry"),
+    "receiving": ("receiving.movement", "receiving.change"),
+    "ledger": ("ledger.movement", "ledger.entry", "ledger.entry_serial"),
     "accounting": ("accounting.movement", "accounting.journal_entry", "accounting.transfer"),
 }
-"""What each service appends for a movement of an untracked item."""
+"""What each service appends for a movement."""
 
 _READ = "COPY (SELECT id, {table}.* FROM {table} WHERE id LIKE '{part}-%' ORDER BY id) TO STDOUT"
-_READ_TRANSFERS = """
+# Those that do not name their movement.
+_READ_OTHERS = {
+    "receiving.change": """
+COPY (
+    SELECT named.id, change.* FROM receiving.change JOIN (
+        SELECT DISTINCT company, item, warehouse, effective_at, stamp, id FROM ledger.entry
+        WHERE id LIKE '{part}-%' AND revaluation = 0) AS named USING (company, item, warehouse, effective_at, stamp)
+    ORDER BY named.id, company, item, warehouse, batch, part
+) TO STDOUT
+""",
+    "ledger.entry_serial": """
+COPY (
+    SELECT entry.id, entry_serial.* FROM ledger.entry_serial JOIN ledger.entry USING (company, entry_id)
+    WHERE entry.id LIKE '{part}-%' ORDER BY entry.id, ordinal, serial
+) TO STDOUT
+""",
+    "accounting.transfer": """
 COPY (
     SELECT journal_entry.id, transfer.* FROM accounting.transfer JOIN accounting.journal_entry
     USING (company, journal_entry) WHERE journal_entry.id LIKE '{part}-%' ORDER BY journal_entry.id, ordinal
 ) TO STDOUT
-"""
+""",
+}
 
 Rows = Mapping[str, str]
 """What one movement stores: the lines of each table in COPY's text form."""
@@ -97,11 +115,14 @@ def _store(url: str, rows: Sequence[Rows], size: int) -> float:
 
 def _transactions(portion: Sequence[Rows]) -> list[list[tuple[str, str]]]:
     """The COPYs of a set, by service."""
-    return [[(table, "".join(rows[table] for rows in portion)) for table in tables] for tables in TABLES.values()]
+    texts = [
+        [(table, "".join(rows.get(table, "") for rows in portion)) for table in tables] for tables in TABLES.values()
+    ]
+    return [[(table, text) for table, text in copies if text] for copies in texts]
 
 
 def _read(cursor: Cursor, table: str) -> list[str]:
-    statement = _READ_TRANSFERS if table == "accounting.transfer" else _READ
+    statement = _READ_OTHERS.get(table, _READ)
     out = io.StringIO()
     cursor.copy_expert(statement.format(table=table, part=load.TIMED), out)
     return out.getvalue().splitlines(keepends=True)

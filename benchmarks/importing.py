@@ -1,12 +1,9 @@
 """`stockbook import serials`: a table of many serials, through RabbitMQ and the workers, until every row is answered.
 
-The clock runs over the command as a user starts it, from its first instruction to its last line. Its own memory and
-processor time are those that the system tells of a process that has ended. `python -m benchmarks.importing [ROWS]`
-measures this row alone.
+The clock runs over the command as a user starts it. `python -m benchmarks.importing [ROWS]` measures this row alone.
 """
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +13,7 @@ from time import perf_counter, sleep
 import sqlalchemy as sa
 
 from benchmarks import load
+from benchmarks.commands import stockbook
 from benchmarks.processors import Used, used
 from benchmarks.rig import PATIENCE, BenchmarkError, Rig, Stage, rig, stage
 from services.desk.events import make_event
@@ -26,7 +24,6 @@ from shared.purposes import Tracking
 
 ITEM = "imported"
 ROWS = 100_000
-COMMAND = [sys.executable, "-c", "from services.desk.cli import main; main()", "import", "serials"]
 _ITEM_IS_THERE = f"SELECT FROM receiving.items WHERE item = '{ITEM}'"
 _SERIALS = f"SELECT count(*) FROM receiving.serial WHERE item = '{ITEM}' AND warranty_until = '2027-01-31'"
 
@@ -48,19 +45,13 @@ def imported(where: Rig, rows: int) -> Import:
         _write(file, rows)
         _define_item(on)
         before = on.reading()
-        started = perf_counter()
-        process = subprocess.Popen([*COMMAND, str(file)], env=_environment(on), stdout=subprocess.PIPE, text=True)
-        output = process.stdout.read() if process.stdout is not None else ""
-        _, status, resources = os.wait4(process.pid, 0)
-        seconds = perf_counter() - started
-        spent = used(before, on.reading(), seconds, rows)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode or _count(on.url, _SERIALS) != rows:
-            raise BenchmarkError(f"not all of {rows} rows were imported: {output}")
-        own = (resources.ru_utime + resources.ru_stime) * 1e6 / rows
-        busy = max(0.0, spent.elsewhere - own * rows / 1e6 / (seconds * (os.cpu_count() or 1)))
-        microseconds = {"import": round(own, 1), **spent.microseconds}
-        return Import(rows, seconds, Used(microseconds, busy), resources.ru_maxrss / 1024)
+        ran = stockbook(["import", "serials", str(file)], on.url, on.broker_url)
+        spent = used(before, on.reading(), ran.seconds, rows)
+        if _count(on.url, _SERIALS) != rows:
+            raise BenchmarkError(f"not all of {rows} rows were imported: {ran.output}")
+        busy = max(0.0, spent.elsewhere - ran.processor / (ran.seconds * (os.cpu_count() or 1)))
+        microseconds = {"import": round(ran.processor * 1e6 / rows, 1), **spent.microseconds}
+        return Import(rows, ran.seconds, Used(microseconds, busy), ran.memory)
 
 
 def _write(file: Path, rows: int) -> None:
@@ -88,10 +79,6 @@ def _count(url: str, statement: str) -> int:
             return int(connection.execute(sa.text(statement)).scalar_one())
     finally:
         engine.dispose()
-
-
-def _environment(on: Stage) -> dict[str, str]:
-    return {**os.environ, "STOCKBOOK_DATABASE_URL": on.url, "STOCKBOOK_BROKER_URL": on.broker_url}
 
 
 def main(arguments: list[str]) -> None:

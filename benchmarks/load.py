@@ -20,13 +20,19 @@ COMPANY = "bench"
 SOURCE = "till"
 ITEMS = [f"item-{number:03d}" for number in range(200)]
 WAREHOUSES = [f"store-{number}" for number in range(5)]
-OPENING, WARMING, TIMED = "o", "w", "m"
+BINS = [(item, warehouse) for warehouse in WAREHOUSES for item in ITEMS]
+OPENING, WARMING, TIMED, EARLIER = "o", "w", "m", "h"
 """Which part of a run a movement belongs to: the first letter of its id."""
 
 OPENED = datetime(2026, 1, 5, 6, tzinfo=UTC)
 """When the opening stock comes in."""
 
-_STARTED = {OPENING: OPENED, WARMING: OPENED + timedelta(days=1), TIMED: OPENED + timedelta(days=2)}
+_STARTED = {
+    OPENING: OPENED,
+    EARLIER: OPENED + timedelta(hours=1),
+    WARMING: OPENED + timedelta(days=1),
+    TIMED: OPENED + timedelta(days=2),
+}
 _LAYERS = 3
 _RECEIPT_SHARE = 0.25
 
@@ -44,9 +50,8 @@ def definitions() -> list[Event]:
 
 def opening() -> list[MovementRequested]:
     """Three receipts at three rates for each bin: enough that nothing is refused later."""
-    bins = [(item, warehouse) for _ in range(_LAYERS) for warehouse in WAREHOUSES for item in ITEMS]
     drawn = random.Random(1)
-    return [_receipt(OPENING, number, *each, 300, drawn) for number, each in enumerate(bins)]
+    return [_receipt(OPENING, number, *each, 300, drawn) for number, each in enumerate(BINS * _LAYERS)]
 
 
 def movements(part: str, number: int) -> list[MovementRequested]:
@@ -66,6 +71,30 @@ def messages(requested: Sequence[MovementRequested], size: int) -> list[Message]
     if size == 1:
         return [make_event(MOVEMENT_REQUESTED, SOURCE, each).message() for each in requested]
     return [_bulk(portion).message() for portion in _portions(requested, size)]
+
+
+def balanced(part: str, number: int, bins: Sequence[tuple[str, str]]) -> MovementRequested:
+    """Movements with a line for each of the bins: of four in a row the first brings what the others take, so that
+    stock stays as it is, however many there are."""
+    brings = number % 4 == 0
+    document = f"delivery note {number}" if brings else f"ticket {number}"
+    return MovementRequested(
+        id=_id(part, number),
+        company=COMPANY,
+        purpose="purchase_receipt" if brings else "delivery",
+        posting_at=_posting_at(part, number),
+        document=document,
+        lines=[_brought(item, place, number) if brings else _taken(item, place) for item, place in bins],
+    )
+
+
+def _brought(item: str, warehouse: str, number: int) -> RequestedLine:
+    rate = Rate(f"{(100 + number % 800) / 100:.2f}")
+    return RequestedLine(item=item, quantity=Quantity(6), target=warehouse, rate=rate)
+
+
+def _taken(item: str, warehouse: str) -> RequestedLine:
+    return RequestedLine(item=item, quantity=Quantity(2), source=warehouse)
 
 
 def _movement(part: str, number: int, drawn: random.Random) -> MovementRequested:

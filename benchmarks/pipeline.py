@@ -30,7 +30,7 @@ _spawning = multiprocessing.get_context("spawn")
 @dataclass(frozen=True, slots=True)
 class Throughput:
     """One run: movements a second, processor time by process, movements in a transaction and peak memory (MiB) by
-    service, and what was stored."""
+    service; and what was stored, where that was asked for."""
 
     rate: float
     used: Used
@@ -47,9 +47,11 @@ def throughput(
     warming: int = WARMING,
     requested: Requested | None = None,
     beside: Sequence[str] = (),
+    *,
+    keeping: bool = False,
 ) -> Throughput:
     """Send `movements`, `size` in a message, through the three services: the load's own, or those that are
-    `requested`. `beside`: further services that run."""
+    `requested`. `beside`: further services that run. `keeping`: what was stored is told."""
     with stage(rig, warming, commands, beside=beside) as (on, listener):
         with sending(on.broker_url, movements, size, requested) as (pid, go):
             settle_disk(on.url)
@@ -61,7 +63,8 @@ def throughput(
             after = on.reading(publisher=pid, listener=os.getpid())
         memory = {service: peak_memory(worker) for service, worker in on.workers.items()}
         spent = used(before, after, seconds, movements)
-        return Throughput(movements / seconds, spent, check_books(on.url, movements), memory, stored_rows(on.url))
+        rows = stored_rows(on.url) if keeping else []
+        return Throughput(movements / seconds, spent, check_books(on.url, movements), memory, rows)
 
 
 def latencies(rig: Rig, samples: int) -> list[float]:

@@ -61,8 +61,25 @@ def postmaster(url: str) -> int | None:
 
 def peak_memory(pid: int) -> float:
     """The most memory (MiB) that a process has had resident."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    kilobytes = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return peak(_status(pid))
+
+
+def resident_memory(pid: int) -> float:
+    """The memory (MiB) that a process has resident now."""
+    return _mebibytes(_status(pid), "VmRSS")
+
+
+def peak(status: str) -> float:
+    """The most memory (MiB) that a process has had resident, by the text of its /proc/<pid>/status."""
+    return _mebibytes(status, "VmHWM")
+
+
+def _status(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text()
+
+
+def _mebibytes(status: str, what: str) -> float:
+    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith(what))
     return round(int(kilobytes) / 1024, 1)
 
 

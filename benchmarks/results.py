@@ -1,16 +1,20 @@
 """The report: `results/latest.json` for machines, `results/latest.md` for people, and what was not measured."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 FOLDER = Path(__file__).parent / "results"
 
 ROWS = {
     "P1": ("one-line movements, one message each", "0.4 of the ceiling"),
     "P1b": ("one-line movements, 100 in a message", "0.6 of the ceiling"),
+    "P2": ("baskets of a grocery chain, one message each", "0.5 of the ceiling"),
     "P3": ("one movement, idle system", "median 15 ms, p99 50 ms"),
+    "P4": ("p99 of one movement at half of P1's load", "250 ms"),
+    "P5": ("10,000 generated serials in one receipt", "1 s; 10 s for 100,000; 300 MiB"),
     "P6": (
         "a back-dated receipt ahead of 10,000 later entries, until all are valued anew",
         "1 s; 10 s ahead of 100,000",
@@ -23,23 +27,19 @@ ROWS = {
         "p99 of a source that sends little while another sends twenty times its share, by that of an idle system",
         "5 times",
     ),
+    "P7": ("P1 with many entries in the ledger, by P1 with none in the same turns", "0.9 times with 5,000,000"),
+    "P8": ("the most memory of a worker under P1, over very many messages", "120 MiB, flat"),
+    "P9": ("share of decisions in a worker's time, by a profiler", "to be told"),
     "P10": ("traces among a million movements, through making in two steps; the longest answer", "100 ms"),
+    "P11": ("`stockbook verify --quick` of a ledger of very many entries", "30 s for 1,000,000, constant memory"),
+    "hot": ("one-line movements, all in one bin", ""),
+    "wide": ("movements of 500 lines", ""),
     "import": ("`stockbook import serials` of 100,000 rows, until each is answered", "20 s, 200 MiB"),
     "reserved": ("P1 with 1,000,000 open reservations, by P1 without any in the same turns", "0.95 times"),
     "naive": ("the same stages, one message = one transaction", ""),
     "ceiling": ("the same rows by bare COPY, sets of 500", ""),
 }
 """What each row is, and what it is to reach."""
-
-NOT_MEASURED = {
-    "P2": "baskets of a grocery chain, in lines/s",
-    "P4": "latency at half of P1's load",
-    "P5": "10,000 and 100,000 generated serials in one receipt",
-    "P7": "P1 with 5 million entries in the ledger",
-    "P8": "memory of a worker over an hour (its peak in P1's runs is in latest.json)",
-    "P9": "share of decisions, SQL, AMQP and JSON in a worker's time",
-    "P11": "verify of a ledger of a million entries",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,40 +74,56 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All figures by row, and how they came about."""
+    """All figures by row, how they came about, and why rows are missing."""
 
     figures: Mapping[str, Figure]
     about: Mapping[str, object]
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 def write(report: Report, folder: Path = FOLDER) -> None:
     """Write both files, and show the table."""
     document = {name: figure.document() for name, figure in report.figures.items()}
-    full = {**document, "not_measured": NOT_MEASURED, "about": report.about}
-    table = _table(report)
+    full = {**document, "not_measured": report.missing, "about": report.about}
     folder.mkdir(exist_ok=True)
     (folder / "latest.json").write_text(json.dumps(full, indent=2) + "\n")
-    (folder / "latest.md").write_text(table)
-    print(table)
+    (folder / "latest.md").write_text(table(report))
+    show(report)
 
 
-def _table(report: Report) -> str:
+def show(report: Report) -> None:
+    """Print the table alone."""
+    print(table(report))
+
+
+def medians(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The medians of several runs, name by name."""
+    return {name: round(median(each[name] for each in found), 1) for name in found[0]}
+
+
+def table(report: Report) -> str:
+    """The report in Markdown."""
     lines = [
         _row("#", "what", "median", "runs", "of the ceiling", "to reach"),
         _row(*["---"] * 6),
-        *(_row(name, what, *_cells(report.figures[name]), reach) for name, (what, reach) in ROWS.items()),
-        "",
+        *(
+            _row(name, what, *_cells(report.figures[name]), reach)
+            for name, (what, reach) in ROWS.items()
+            if name in report.figures
+        ),
         *_processor_table(report.figures),
         "",
         _circumstances(report.about),
-        "",
-        "Not measured yet: " + "; ".join(f"{name} ({what})" for name, what in NOT_MEASURED.items()) + ".",
     ]
+    if report.missing:
+        lines += ["", *(f"Not measured here: {name} ({reason})." for name, reason in report.missing.items())]
     return "\n".join(lines) + "\n"
 
 
 def _cells(figure: Figure) -> tuple[str, str, str]:
-    shown = f"{figure.value:,.0f}/s" if figure.unit == "movements/s" else f"{figure.value:g} {figure.unit}"
+    shown = f"{figure.value:g} {figure.unit}"
+    if figure.unit.endswith("/s"):
+        shown = f"{figure.value:,.0f} {figure.unit}".replace(" movements/s", "/s")
     if figure.also:
         shown += f", {figure.also}"
     ratio = f"{figure.ratio:.2g}" if figure.ratio is not None else ""
@@ -115,10 +131,13 @@ def _cells(figure: Figure) -> tuple[str, str, str]:
 
 
 def _processor_table(figures: Mapping[str, Figure]) -> list[str]:
-    """Processor microseconds a movement: a column for each process."""
+    """Processor microseconds a movement, below a blank line: a column for each process."""
     known = {name: figure.cpu_us for name, figure in figures.items() if figure.cpu_us is not None}
+    if not known:
+        return []
     processes = list(dict.fromkeys(process for us in known.values() for process in us))
     return [
+        "",
         _row("µs of processor a movement", *processes, "all"),
         _row(*["---"] * (len(processes) + 2)),
         *(

@@ -45,7 +45,7 @@ class BenchmarkError(RuntimeError):
     """A run did not do what it should have done: its figure would be worth nothing."""
 
 
-class NotHere(RuntimeError):
+class NotHereError(RuntimeError):
     """A row cannot be measured on this machine; the text says why, and is told in its place."""
 
 

@@ -1,11 +1,12 @@
-"""How long a movement takes while others come at a steady rate, and while a long past is valued anew at the same time.
+"""P4: how long a movement takes while others come at a steady rate; and while a long past is valued anew meanwhile.
 
 A process publishes so many movements at each tick of a clock, whether or not those before have arrived, and each is
-timed from its tick on: whoever is held up makes those behind it late too, and all of that is counted. One in ten is a
-sale from a bin of the past, the others are in bins of their own.
+timed from its tick on: whoever is held up makes those behind it late too, and all of that is counted. Where there is
+a past, one in ten is a sale from a bin of it, the others are in bins of their own.
 """
 
 import multiprocessing
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from time import perf_counter, sleep
 import msgspec
 
 from benchmarks import load, past
-from benchmarks.processors import peak_memory
+from benchmarks.processors import Used, peak_memory, used
 from benchmarks.revaluing import Watch
 from benchmarks.rig import PATIENCE, BenchmarkError, Rig, Stage, check_books, stage
 from shared.broker import connect
@@ -28,6 +29,7 @@ TICK = 0.01
 TOUCHING = 10
 """One in so many movements is a sale from a bin of the past."""
 _LEAD = 0.2  # seconds between the word to begin and the first tick
+_SETTLING = 1.0  # seconds after which a steady rate is measured
 _LOOK = 0.1  # seconds between two looks at how far the ledger is
 _spawning = multiprocessing.get_context("spawn")
 
@@ -66,17 +68,43 @@ class _Stream:
     def due(self, number: int) -> float:
         return self.started + number // self.at_once * TICK
 
-    def latency(self, begin: float, end: float, *, touching: bool) -> Latency:
-        """Of the movements that were due between two moments."""
+    def latency(self, begin: float, end: float, *, touching: bool | None = None) -> Latency:
+        """Of the movements that were due between two moments; `touching`: of those alone that do, or do not."""
         found = [
             (at - self.due(number)) * 1_000
             for number, at in self.heard.items()
-            if begin <= self.due(number) < end and _touches(number) == touching
+            if begin <= self.due(number) < end and touching in {None, _touches(number)}
         ]
         if len(found) < 2:
-            raise BenchmarkError(f"only {len(found)} samples: the past is too short")
+            raise BenchmarkError(f"only {len(found)} samples: it was over too soon")
         parts = quantiles(found, n=100)
         return Latency(round(parts[49], 1), round(parts[98], 1), len(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """One run without anything else: at so many movements a second, how long one takes; microseconds of processor time
+    a movement by process, and the share of the machine that was busy with other things."""
+
+    rate: float
+    latency: Latency
+    used: Used
+
+
+def half_load(rig: Rig, rate: float, seconds: float) -> Half:
+    """Send movements of one line at a rate, and nothing else, for so many seconds."""
+    with stage(rig, 1_000) as (on, listener):
+        listener.close()
+        with _hearing(on, None, max(1, round(rate * TICK))) as ear:
+            started = ear.stream.started
+            ear.listen(until=started)
+            before = on.reading(publisher=ear.publisher_pid, listener=os.getpid())
+            ear.listen(until=started + seconds)
+            after, heard = on.reading(publisher=ear.publisher_pid, listener=os.getpid()), len(ear.stream.heard)
+            ear.stop()
+        check_books(on.url, ear.sent)
+        latency = ear.stream.latency(started + min(_SETTLING, seconds / 4), started + seconds)
+        return Half(ear.stream.at_once / TICK, latency, used(before, after, seconds, max(heard, 1)))
 
 
 def cascade(rig: Rig, kind: str, entries: int, rate: float, calm: float) -> Steady:
@@ -118,9 +146,10 @@ _named = msgspec.json.Decoder(_Named)
 class _Ear:
     """Hears of journal entries, and when."""
 
-    def __init__(self, on: Stage, stream: _Stream, publisher: Connection) -> None:
+    def __init__(self, on: Stage, stream: _Stream, publisher: Connection, publisher_pid: int) -> None:
         self.stream = stream
         self.sent = 0
+        self.publisher_pid = publisher_pid
         self._publisher = publisher
         self._consumer = on.broker.bind_temporary("stock.events", [JOURNAL_POSTED])
 
@@ -164,14 +193,14 @@ class _Ear:
 
 
 @contextmanager
-def _hearing(on: Stage, kind: str, at_once: int) -> Iterator[_Ear]:
+def _hearing(on: Stage, kind: str | None, at_once: int) -> Iterator[_Ear]:
     """A process that publishes from now on, and who hears of it."""
     ours, theirs = _spawning.Pipe()
     process = _spawning.Process(target=_publish, args=(on.broker_url, kind, at_once, theirs), daemon=True)
     process.start()
     theirs.close()
     ours.recv()
-    ear = _Ear(on, _Stream(at_once, perf_counter() + _LEAD), ours)
+    ear = _Ear(on, _Stream(at_once, perf_counter() + _LEAD), ours, process.pid or 0)
     ours.send(ear.stream.started)
     try:
         yield ear
@@ -181,7 +210,7 @@ def _hearing(on: Stage, kind: str, at_once: int) -> Iterator[_Ear]:
         process.join(10)
 
 
-def _publish(broker_url: str, kind: str, at_once: int, owner: Connection) -> None:
+def _publish(broker_url: str, kind: str | None, at_once: int, owner: Connection) -> None:
     """What the publisher process does: a tick after the other, until it is told to stop; then it says how many it sent.
 
     The clock is that of the whole machine. A tick that is missed is made up for at once.
@@ -202,7 +231,11 @@ def _publish(broker_url: str, kind: str, at_once: int, owner: Connection) -> Non
     owner.send(sent)
 
 
-def _movements(kind: str) -> Iterator[MovementRequested]:
+def _movements(kind: str | None) -> Iterator[MovementRequested]:
+    """The load's own movements, between which there are sales from the bins of a past, where there is one."""
+    if kind is None:
+        yield from load.stream(load.TIMED)
+        return
     for number, pair in enumerate(zip(load.stream(load.TIMED), past.sales(kind, load.TIMED), strict=False)):
         yield pair[_touches(number)]
 

@@ -78,12 +78,15 @@ def postgres() -> Iterator[str]:
 
 
 @contextmanager
-def fresh_database(server: str, template: str | None = None) -> Iterator[str]:
-    """The URL of a new database on `server`, a copy of `template` where one is named; dropped at the end."""
+def fresh_database(server: str, template: str | None = None, strategy: str | None = None) -> Iterator[str]:
+    """The URL of a new database on `server`, a copy of `template` where one is named; dropped at the end. `strategy`:
+    how PostgreSQL is to copy."""
     name = f"stockbook_{os.getpid()}_{next(_UNIQUE)}"
     admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with admin.connect() as connection:
-        connection.execute(sa.text(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else "")))
+        copied = f' TEMPLATE "{template}"' if template else ""
+        copied += f" STRATEGY {strategy}" if strategy else ""
+        connection.execute(sa.text(f'CREATE DATABASE "{name}"{copied}'))
     try:
         yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
