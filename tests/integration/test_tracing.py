@@ -9,7 +9,13 @@ from sqlalchemy import Engine
 from benchmarks import tracing
 from services.desk.cli.tracing import tell
 from services.desk.trace.goods import Goods, Kind, Way
-from services.desk.trace.starting import start_from_document, start_from_goods, start_from_movement
+from services.desk.trace.starting import (
+    Start,
+    start_from_customer,
+    start_from_document,
+    start_from_goods,
+    start_from_movement,
+)
 from services.desk.trace.tracing import hold_still, trace
 from services.desk.trace.walking import Limits
 from shared.contracts.movement import Reference
@@ -51,6 +57,20 @@ def _sold(floor: Floor) -> None:
         movement("delivery", goes("cream", 3, batch="C1"), id="D2", at=after(21), customer="Bob"),
         movement("sales_return", line("cream", 2), id="B1", at=after(30), against=Reference(id="D1")),
     )
+
+
+def test_all_of_an_item_that_a_customer_got_is_found_but_for_what_was_cancelled(floor: Floor) -> None:
+    _sold(floor)
+    floor.tell(
+        movement(
+            "delivery", goes("cream", 1, batch="C1"), goes("oil", 1, batch="O2"), id="D3", at=after(22), customer="Ann"
+        ),
+        movement("delivery", goes("cream", 1, batch="C1"), id="D4", at=after(23), customer="Ann"),
+    )
+    floor.cancel("D4", after(23))
+    with transaction(floor.engine) as connection:
+        start = start_from_customer(connection, "cream", "Ann", None)
+    assert start == Start("shop", [Goods("cream", "C1")], [(SOURCE, "D1"), (SOURCE, "D3")])
 
 
 def test_what_a_customer_got_leads_to_the_suppliers_of_its_ingredients(floor: Floor) -> None:

@@ -18,7 +18,13 @@ from services.desk.trace.drawing import mermaid, svg
 from services.desk.trace.goods import Way
 from services.desk.trace.picture import picture_of
 from services.desk.trace.rows import COLUMNS, document, rows
-from services.desk.trace.starting import Start, start_from_document, start_from_goods, start_from_movement
+from services.desk.trace.starting import (
+    Start,
+    start_from_customer,
+    start_from_document,
+    start_from_goods,
+    start_from_movement,
+)
 from services.desk.trace.tracing import Trace, hold_still, trace
 from services.desk.trace.walking import Limits
 from shared.errors import StockbookError
@@ -40,9 +46,10 @@ class Form(StrEnum):
 
 
 def trace_goods(
-    item: str | None = typer.Argument(None, metavar="[ITEM]", help="The item, with --batch or --serial."),
+    item: str | None = typer.Argument(None, metavar="[ITEM]", help="The item, with --batch, --serial or --customer."),
     batch: str | None = typer.Option(None, help="The batch; of an item with serials, all of its units."),
     serial: str | None = typer.Option(None, help="The unit."),
+    customer: str | None = typer.Option(None, help="All of the item that this customer ever got."),
     document: str | None = typer.Option(None, help="Instead of an item: all that movements with this document moved."),
     movement: tuple[str, str] | None = typer.Option(
         None, metavar="SOURCE ID", help="Instead of an item: all that this movement moved."
@@ -62,7 +69,7 @@ def trace_goods(
     limits = Limits(depth, limit, max(_USUAL.events, limit * 20))
     with reading(Settings.from_environment()) as connection:
         hold_still(connection)
-        start = _start(connection, item, batch, serial, document, movement, company)
+        start = _start(connection, item, (batch, serial, customer), document, movement, company)
         found = trace(connection, start, ways, limits, moment)
     _FORMS[form](found)
     if not all(each.holds for each in found.balances.values()):
@@ -76,18 +83,24 @@ def _ways(*, up: bool, down: bool) -> list[Way]:
 def _start(
     connection: Connection,
     item: str | None,
-    batch: str | None,
-    serial: str | None,
+    of: tuple[str | None, str | None, str | None],
     document: str | None,
     movement: tuple[str, str] | None,
     company: str | None,
 ) -> Start:
     if sum(each is not None for each in (item, document, movement)) != 1:
-        raise StockbookError("say one of these: an item with --batch or --serial, --document, or --movement")
+        raise StockbookError(
+            "say one of these: an item with --batch, --serial or --customer, --document, or --movement"
+        )
+    batch, serial, customer = of
+    if item is None and any(each is not None for each in of):
+        raise StockbookError("--batch, --serial and --customer belong to an item")
+    if item is not None and customer is not None:
+        if batch is not None or serial is not None:
+            raise StockbookError("--customer says of the item what --batch and --serial do: name one of them")
+        return start_from_customer(connection, item, customer, company)
     if item is not None:
         return start_from_goods(connection, item, batch=batch, serial=serial, company=company)
-    if batch is not None or serial is not None:
-        raise StockbookError("--batch and --serial belong to an item")
     if movement is not None:
         return start_from_movement(connection, movement, company)
     return start_from_document(connection, document or "", company)

@@ -1,4 +1,4 @@
-"""From what a person names to the goods that a trace starts from: a batch, a unit, a document, a movement."""
+"""From what a person names to the goods that a trace starts from: a batch, a unit, a customer, a document."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from services.desk.trace.goods import Goods, Key
 from shared.db import columns, query
 from shared.errors import StockbookError
+from shared.purposes import PURPOSES
 
 _COMPANIES = """
 SELECT company, tracking FROM receiving.company JOIN receiving.item USING (company)
@@ -20,6 +21,14 @@ _UNITS = "SELECT serial FROM receiving.serial WHERE (company, item, batch) = (:c
 _CALLED = """
 SELECT DISTINCT company, source, id FROM ledger.entry
 WHERE document = :document AND (cast(:company AS text) IS NULL OR company = :company) ORDER BY company, source, id
+"""
+# All that went out of the item is looked through: customers have no index either.
+_TO_CUSTOMER = """
+SELECT DISTINCT entry.source, entry.id FROM ledger.entry JOIN receiving.movement USING (source, id)
+WHERE entry.company = :company AND entry.item = :item AND entry.quantity < 0 AND entry.purpose = ANY(:purposes)
+    AND cast(convert_from(allocated, 'UTF8') AS json) ->> 'customer' = :customer
+    AND NOT EXISTS (SELECT FROM ledger.cancelled WHERE (cancelled.source, cancelled.id) = (entry.source, entry.id))
+ORDER BY entry.source, entry.id
 """
 _MOVEMENT = """
 SELECT company, outputs IS NOT NULL AS is_posted FROM ledger.movement
@@ -64,6 +73,17 @@ def start_from_goods(
     elif query(connection, _BATCH, batch=batch, **named):
         return Start(company, [Goods(item, batch)])
     raise StockbookError("there is no such batch", item=item, batch=batch, company=company)
+
+
+def start_from_customer(connection: Connection, item: str, customer: str, company: str | None) -> Start:
+    """All of an item that a customer ever got. StockbookError where that is nothing."""
+    company, _ = _company_of(connection, item, company)
+    purposes = [each.name for each in PURPOSES.values() if each.to_customer]
+    found = query(connection, _TO_CUSTOMER, company=company, item=item, customer=customer, purposes=purposes)
+    if not found:
+        raise StockbookError("the customer got none of it, as far as is posted", item=item, customer=customer)
+    moved = _moved(connection, company, [(row.source, row.id) for row in found])
+    return Start(company, [each for each in moved.goods if each.item == item], moved.keys)
 
 
 def start_from_movement(connection: Connection, key: Key, company: str | None) -> Start:
