@@ -4,16 +4,26 @@ Movements of one type (and, where an upstream listens for its own, of one source
 they were given is kept.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from shared.broker.interface import Delivery, Message
+from shared.broker.interface import Message
 from shared.contracts.envelope import frame, write_event
 from shared.contracts.registry import ROUTES, Route
 from shared.service import Output
 
-_Carried = TypeVar("_Carried", Output, Delivery)
+
+class Carried(Protocol):
+    """What is put together with others, by its size."""
+
+    @property
+    def body(self) -> bytes:
+        """Its bytes."""
+        ...
+
+
+_Carried = TypeVar("_Carried", bound=Carried)
 
 
 def frames(
@@ -28,7 +38,7 @@ def frames(
     ]
 
 
-def bounded(carried: Sequence[_Carried], size: int, size_bytes: int) -> Iterator[list[_Carried]]:
+def bounded(carried: Iterable[_Carried], size: int, size_bytes: int) -> Iterator[list[_Carried]]:
     """Consecutive portions of `size` and of `size_bytes` at most; a single one that is larger goes alone."""
     portion: list[_Carried] = []
     filled = 0

@@ -12,12 +12,20 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Engine
 
+from services.desk.events import parts
 from services.desk.sending import PAUSES
 from shared.broker import Message, Publisher
 from shared.broker.topology import AFTERCARE, AFTERCARE_TYPES, INTAKE, INTAKE_TYPES, RECEIVING, WORK
-from shared.contracts.codec import Contract, Malformed, decoder, read
-from shared.contracts.envelope import frame, raw_movements, read_envelope, write_event
-from shared.contracts.registry import MOVEMENT_REQUESTED, NAMED_BY_EVENT, STRUCTS, UNITS_ALLOCATED
+from shared.contracts.codec import Contract, Malformed, decoder, read, write
+from shared.contracts.envelope import (
+    NamedDefinition,
+    definitions,
+    frame,
+    read_definition,
+    read_envelope,
+    write_event,
+)
+from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED, NAMED_BY_EVENT, STRUCTS, UNITS_ALLOCATED
 from shared.db import transaction
 from shared.errors import Retryable, StockbookError
 from shared.parked import TOO_LARGE, Choice, Kept, Parked, remove_parked, take_parked
@@ -98,11 +106,20 @@ def is_whole(parked: Parked) -> bool:
 
 
 def wrapped(parked: Parked, event_id: str) -> bytes:
-    """An event around a single movement or definition. A definition's name is that of its event."""
+    """An event around a single movement or definition, as if it were one of several; all else is named by its event."""
     kind, source = parked.kind or "", parked.source or ""
+    if kind in MASTERS:
+        return write_event(kind, source, event_id, definitions([_named(parked)]))
     if kind in NAMED_BY_EVENT:
         return write_event(kind, source, parked.id or event_id, msgspec.Raw(parked.body))
     return write_event(kind, source, event_id, frame([parked.body]))
+
+
+def _named(parked: Parked) -> bytes:
+    """A definition with its name; one whose name could not be read was kept with it."""
+    if parked.id is None:
+        return parked.body
+    return write(NamedDefinition(id=parked.id, data=msgspec.Raw(parked.body)))
 
 
 def intake_key(parked: Parked) -> str:
@@ -129,12 +146,13 @@ def check_body(parked: Parked, body: bytes) -> None:
 def _check_event(body: bytes) -> None:
     envelope = read_envelope(body)
     reader = _reader(envelope.type)
-    for raw in [envelope.data] if envelope.type in NAMED_BY_EVENT else raw_movements(envelope.data):
+    for raw in parts(envelope):
         read(reader, raw)
 
 
 def _check_part(parked: Parked, body: bytes) -> None:
-    value = read(_reader(parked.kind), body)
+    is_named_inside = parked.kind in MASTERS and parked.id is None
+    value = read(_reader(parked.kind), read_definition(body).data if is_named_inside else body)
     if parked.kind not in NAMED_BY_EVENT and parked.id is not None and getattr(value, "id", None) != parked.id:
         raise Malformed(f"it is another movement; the parked one has the id {parked.id!r}")
 

@@ -1,7 +1,8 @@
 """The envelope: a CloudEvents 1.0 event in structured JSON, decoded before its data so that a bad payload has a name.
 
 Several movements may travel in one event, as `data.movements`: an upstream's bulk upload, or a frame between
-services. They are kept as raw JSON and decoded one by one, so that a bad one does not spoil its neighbours.
+services. So may several definitions of one type, as `data.definitions`, each with the id that would otherwise be its
+event's. They are kept as raw JSON and decoded one by one, so that a bad one does not spoil its neighbours.
 """
 
 from collections.abc import Sequence
@@ -29,12 +30,25 @@ class Envelope(Contract, frozen=True, kw_only=True):
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class NamedDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several definitions in an event: its `id` names it for ever; `data` is still raw JSON, what it says."""
+
+    id: Code
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
 class _Bulk(msgspec.Struct):
     movements: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Definitions(msgspec.Struct):
+    definitions: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+
+
 _envelopes = decoder(Envelope)
 _bulks = decoder(_Bulk)
+_several = decoder(_Definitions)
+_named = decoder(NamedDefinition)
 
 
 def read_envelope(body: bytes) -> Envelope:
@@ -52,6 +66,23 @@ def raw_movements(data: msgspec.Raw) -> list[msgspec.Raw]:
     return [data] if isinstance(bulk.movements, msgspec.UnsetType) else bulk.movements
 
 
+def raw_definitions(data: msgspec.Raw) -> list[msgspec.Raw] | None:
+    """The definitions of an event that carries several, for `read_definition`; None where it is one itself."""
+    try:
+        several = read_outline(_several, data)
+    except Malformed:  # no list of them: then it is one, and whatever is wrong is told of that
+        return None
+    return None if isinstance(several.definitions, msgspec.UnsetType) else several.definitions
+
+
+def read_definition(raw: msgspec.Raw | bytes) -> NamedDefinition:
+    """One of several definitions; `Malformed` where it has no name by which anybody could be answered."""
+    named = read_outline(_named, raw)
+    if "\0" in named.id:
+        raise Malformed("an id contains NUL")
+    return named
+
+
 def write_event(
     kind: str, source: str, event_id: str, data: msgspec.Raw | Contract, time: datetime | None = None
 ) -> bytes:
@@ -63,3 +94,8 @@ def write_event(
 def frame(movements: Sequence[bytes]) -> msgspec.Raw:
     """The data of an event that carries several movements, each encoded before."""
     return msgspec.Raw(b'{"movements":[' + b",".join(movements) + b"]}")
+
+
+def definitions(named: Sequence[bytes]) -> msgspec.Raw:
+    """The data of an event that carries several definitions, each a `NamedDefinition` encoded before."""
+    return msgspec.Raw(b'{"definitions":[' + b",".join(named) + b"]}")

@@ -13,6 +13,9 @@ from shared.contracts.codec import FEW, TEXT_LIMIT, Attributes, Code, Contract, 
 from shared.purposes import AccountKind, Method, Pick, Role, Tracking
 from shared.quantities import Quantity, Rate
 
+DEFINITIONS_LIMIT = 1_000
+"""As many definitions may travel in one event."""
+
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]

@@ -4,17 +4,27 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec import Raw
 from sqlalchemy import Engine
 
+from services.desk.cli import asking
+from services.desk.cli.asking import AHEAD, Tally, ask
+from services.desk.events import Event, make_frame
+from services.desk.importing.staging import FRAME
 from services.desk.pipeline import Pipeline
+from shared.broker import connect
+from shared.broker.topology import RECEIVING
+from shared.contracts.codec import write
+from shared.contracts.envelope import NamedDefinition
 from shared.db import open_engine, query, transaction
 from shared.errors import Retryable
+from shared.settings import Settings
 from tests.commands import environment, invoke, told
 from tests.servers import wait_until
 
@@ -26,8 +36,8 @@ MASTERS = [
     {"type": "item.defined.v1", "data": {"company": "acme", "item": "tea"}},
     {"type": "item.defined.v1", "data": {"company": "acme", "item": "lamp", "tracking": "serial"}},
 ]
-SERIALS, DOCUMENTS = 3_000, 1_500
-"""Several transactions of the gate each: the kill comes between some of them."""
+SERIALS, DOCUMENTS = 2 * AHEAD, 1_500
+"""Several transactions of the gate each: the kill comes between some of them; and more than are under way at once."""
 
 UNITS = "SELECT serial, status, supplier, warranty_until FROM receiving.serial ORDER BY serial"
 SAID = "SELECT count(*) AS rows FROM receiving.definition WHERE kind = 'serial.defined'"
@@ -149,3 +159,47 @@ def test_over_rabbitmq_an_import_that_is_killed_and_run_again_hears_of_every_row
     assert f"{SERIALS} of {SERIALS + 1} rows taken (" in done.stdout
     assert "unknown_item" in Path(f"{file}.errors.csv").read_text("utf-8-sig")
     assert [row[0] for row in rows(engine, UNITS)] == [f"{number:05}" for number in range(SERIALS)]
+
+
+def test_over_rabbitmq_rows_that_nobody_answers_are_all_sent_and_told_of(
+    env: Mapping[str, str], vhost_url: str, tmp_path: Path
+) -> None:
+    file = serials(tmp_path)
+    asked = {**env, "STOCKBOOK_BROKER_URL": vhost_url}
+    done = invoke("import", "serials", file, "--timeout", "0", env=asked)
+    assert done.exit_code == 3
+    assert f"0 of {SERIALS} rows taken, {SERIALS} with errors" in done.stdout
+    broker = connect(vhost_url)
+    assert broker.depth(RECEIVING) == SERIALS // FRAME
+    broker.close()
+
+
+class Watched(Tally):
+    """Notes how many answers were to come at most."""
+
+    most = 0
+
+    def sent(self, events: Sequence[Event]) -> None:
+        super().sent(events)
+        self.most = max(self.most, len(self.open))
+
+
+def frames_of_serials() -> Iterator[Event]:
+    for first in range(0, SERIALS, FRAME):
+        named = [
+            NamedDefinition(id=f"d{number}", data=Raw(b'{"company":"acme","item":"lamp","serial":"%d"}' % number))
+            for number in range(first, first + FRAME)
+        ]
+        yield make_frame("serial.defined.v1", "desk", [each.id for each in named], list(map(write, named)))
+
+
+@pytest.mark.usefixtures("env")
+def test_no_more_is_sent_than_the_gate_keeps_up_with(
+    database: str, vhost_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "CALM", 30.0)  # a gate that is only slow is not taken for one that has stopped
+    tally = Watched(is_detailed=False)
+    with working(database, vhost_url):
+        ask(frames_of_serials(), ["desk"], Settings(broker_url=vhost_url), tally, 60)
+    assert (tally.verdicts["accepted"], tally.open) == (SERIALS, {})
+    assert tally.most <= AHEAD + FRAME

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
+from services.desk.events import parts
 from services.desk.importing.cells import Ways
 from services.desk.importing.columns import SUBJECTS, fields_of
 from services.desk.importing.reading import Plan, read_rows
@@ -104,7 +105,7 @@ def imported(subject: str, file: Path, kind: type[Noun]) -> list[Noun]:
         plan = Plan(chosen, fields_of(chosen, table.header, frozenset()), {}, Ways(UTC))
         found = read_rows(table, plan, staging, lambda _: None)
     assert found.faults == []
-    return [read(decoder(kind), read_envelope(each.body).data) for each in staging.events()]
+    return [read(decoder(kind), raw) for each in staging.events() for raw in parts(read_envelope(each.body))]
 
 
 def written(folder: Path, nouns: list[Any], *, as_spreadsheet: bool, delimiter: str) -> Path:

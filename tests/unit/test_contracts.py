@@ -17,8 +17,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.desk.events import parts
 from shared.contracts.codec import Contract, Malformed, SourceName, decoder, digest, read, write
-from shared.contracts.envelope import Envelope, raw_movements, read_envelope, write_event
+from shared.contracts.envelope import (
+    Envelope,
+    raw_definitions,
+    raw_movements,
+    read_definition,
+    read_envelope,
+    write_event,
+)
 from shared.contracts.movement import MovementRequested, RequestedLine
 from shared.contracts.registry import MOVEMENT_REQUESTED, ROUTES, STRUCTS, Exchange
 from shared.quantities import Money, Quantity, Rate
@@ -58,8 +66,8 @@ def problem(body: bytes, kind: type[Any] = MovementRequested) -> str:
 def test_what_was_once_sent_is_still_read_to_the_last_field(sample: Path) -> None:
     envelope = read_envelope(sample.read_bytes())
     given_data = json.loads(sample.read_bytes())["data"]
-    sent = given_data.get("movements", [given_data])
-    values = [read(decoder(STRUCTS[envelope.type]), raw) for raw in raw_movements(envelope.data)]
+    sent = given_data.get("movements") or [each["data"] for each in given_data.get("definitions", ())] or [given_data]
+    values = [read(decoder(STRUCTS[envelope.type]), raw) for raw in parts(envelope)]
     assert [_shape(json.loads(write(value))) for value in values] == [_shape(each) for each in sent]
 
 
@@ -81,8 +89,8 @@ def test_every_field_of_every_message_stands_in_a_sample() -> None:
 
 
 def _told(envelope: Envelope) -> Iterator[tuple[type[Contract], str]]:
-    """Which fields of which structs the movements of an event, or its definition, say something in."""
-    for raw in raw_movements(envelope.data):
+    """Which fields of which structs the movements of an event, or its definitions, say something in."""
+    for raw in parts(envelope):
         yield from _said(read(decoder(STRUCTS[envelope.type]), raw), json.loads(bytes(raw)))
 
 
@@ -103,7 +111,7 @@ def test_a_field_that_a_newer_sender_adds_is_passed_over(sample: Path) -> None:
     old, new = read_envelope(sample.read_bytes()), read_envelope(newer)
     assert (old.type, old.source, old.id, old.time) == (new.type, new.source, new.id, new.time)
     reader = decoder(STRUCTS[old.type])
-    pairs = zip(raw_movements(old.data), raw_movements(new.data), strict=True)
+    pairs = zip(parts(old), parts(new), strict=True)
     assert all(read(reader, before) == read(reader, after) for before, after in pairs)
 
 
@@ -341,6 +349,25 @@ def test_what_is_wrong_in_one_movement_leaves_its_neighbours_readable(spoiled: b
     first, second, third = raw_movements(read_envelope(body % (good, spoiled, good)).data)
     assert read(_movement, first) == read(_movement, third) == movement()
     assert problem(bytes(second))
+
+
+def test_definitions_are_taken_apart_without_being_read() -> None:
+    assert raw_definitions(msgspec.Raw(b'{"definitions":[]}')) == []
+    several = raw_definitions(msgspec.Raw(b'{"definitions":[{"id":"a","data":{"x":"\xff"},"y":1}, {"id":"b"}]}'))
+    assert several is not None
+    named = [read_definition(each) for each in several]
+    assert [(each.id, bytes(each.data)) for each in named] == [("a", b'{"x":"\xff"}'), ("b", b"{}")]
+
+
+@pytest.mark.parametrize("data", [b'{"company":"AMA"}', b'{"definitions":7}', b'{"definitions":null}', b"7", b"[]"])
+def test_an_event_without_a_list_of_definitions_is_one(data: bytes) -> None:
+    assert raw_definitions(msgspec.Raw(data)) is None
+
+
+@pytest.mark.parametrize("named", [b"7", b"{}", b'{"id":7}', b'{"id":""}', b'{"id":null}', b'{"id":"\\u0000"}'])
+def test_a_definition_without_a_name_among_several_is_malformed(named: bytes) -> None:
+    with pytest.raises(Malformed):
+        read_definition(named)
 
 
 @pytest.mark.parametrize("name", ["id", "type", "traceparent"])

@@ -34,6 +34,10 @@ def asked(staging: Staging, *, is_trial: bool = False) -> Answers:
     return answers
 
 
+def named(staging: Staging) -> list[str]:
+    return [name for each in staging.events() for _, name in each.keys]
+
+
 def accepted(name: str, at: datetime = AFTER) -> OutcomeAccepted:
     return OutcomeAccepted(source="desk", id=name, kind="item.defined", recorded_at=at)
 
@@ -60,7 +64,7 @@ def tried(name: str) -> OutcomeTried:
 def test_rows_are_counted_and_those_of_an_earlier_import_told_apart() -> None:
     staging = items(2, 3, 4)
     answers = asked(staging)
-    first, second, third = (each.id for each in staging.events())
+    first, second, third = named(staging)
     answers.hear([accepted(first), accepted(second, BEFORE), accepted("somebody else's")])
     assert (answers.taken, answers.taken_before, list(answers.open)) == (2, 1, [("desk", third)])
 
@@ -83,7 +87,7 @@ def test_every_reason_is_a_fault_of_its_row_with_what_it_is_about() -> None:
 
 
 def test_an_old_refusal_says_how_it_is_asked_anew() -> None:
-    (name,) = (each.id for each in items(2).events())
+    (name,) = named(items(2))
     definitions, movements = asked(items(2)), asked(opening())
     reason = Refusal(code="unknown_company", facts={"company": "acme"})
     definitions.hear([rejected(name, reason, at=BEFORE)])

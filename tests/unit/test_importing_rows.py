@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.desk.events import parts
 from services.desk.importing.cells import Cell, Ways
 from services.desk.importing.columns import SUBJECTS, fields_of
 from services.desk.importing.faults import Fault, Unreadable, errors_file, write_faults
@@ -36,11 +37,11 @@ class Imported:
 
     @property
     def said(self) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(read_envelope(each.body).data) for each in self.staging.events()]
+        return [msgspec.json.decode(raw) for each in self.staging.events() for raw in parts(read_envelope(each.body))]
 
     @property
     def ids(self) -> list[str]:
-        return [each.id for each in self.staging.events()]
+        return [name for each in self.staging.events() for _, name in each.keys]
 
     @property
     def faults(self) -> list[tuple[int, str, str]]:
@@ -131,8 +132,8 @@ def test_ids_are_the_same_each_time_and_others_for_another_content_or_salt() -> 
 
 
 def test_a_message_knows_its_row() -> None:
-    staging = Imported("items", "company item", ["acme", "tea"], ["acme", "cup"]).staging
-    assert [staging.row_of(each.id) for each in staging.events()] == [2, 3]
+    imported = Imported("items", "company item", ["acme", "tea"], ["acme", "cup"])
+    assert [imported.staging.row_of(name) for name in imported.ids] == [2, 3]
 
 
 OPENING = "company document posting_at warehouse item quantity rate serial serials"

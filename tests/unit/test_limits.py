@@ -11,6 +11,7 @@ from services.receiving.decide.burden import TooMuchTogether, insist_on_bearable
 from services.receiving.decide.case import FACT_LENGTH, Limits
 from services.receiving.decide.series import TooMany, read_serials
 from shared.broker import Delivery
+from shared.contracts.masters import DEFINITIONS_LIMIT
 from shared.contracts.movement import LINES_LIMIT, MESSAGE_LIMIT, MOVEMENTS_LIMIT, SERIALS_LIMIT
 from shared.parked import Parked
 from shared.reading import read_delivery
@@ -28,6 +29,7 @@ MOVEMENT: Mapping[str, Any] = {
 COST = {"amount": "1"}
 TENDER = {"account": "cash", "amount": "1"}
 ITEM = {"company": "shop", "item": "tea"}
+NAMED = {"id": "D1", "data": ITEM}
 
 
 def event(data: Any = MOVEMENT, kind: str = "movement.requested.v1", **names: Any) -> bytes:
@@ -44,6 +46,10 @@ def of_line(**fields: Any) -> bytes:
 
 def defined(**fields: Any) -> bytes:
     return event({**ITEM, **fields}, "item.defined.v1")
+
+
+def several(*named: Any) -> bytes:
+    return event({"definitions": named}, "item.defined.v1")
 
 
 def filled(size: int) -> bytes:
@@ -67,6 +73,8 @@ def _judged(each: Any) -> str:
 READ: tuple[tuple[str, Callable[[int], bytes], int, str], ...] = (
     ("bytes of a message", filled, MESSAGE_LIMIT, "parked message_too_large"),
     ("movements", lambda n: event({"movements": [MOVEMENT] * n}), MOVEMENTS_LIMIT, "parked malformed"),
+    ("definitions", lambda n: several(*[NAMED] * n), DEFINITIONS_LIMIT, "parked malformed"),
+    ("a definition's id", lambda n: several(NAMED | {"id": "d" * n}), 140, "parked malformed"),
     ("a source", lambda n: event(source="s" * n), 63, "parked malformed"),
     ("an event's id", lambda n: event(id="e" * n), 140, "parked malformed"),
     ("a trace", lambda n: event(traceparent="0" * n), 1_000, "parked malformed"),
@@ -89,6 +97,8 @@ READ: tuple[tuple[str, Callable[[int], bytes], int, str], ...] = (
     ("units of an item", lambda n: defined(units={str(k): "2" for k in range(n)}), 100, "rejected malformed"),
     ("NULs", lambda n: asked(document="\0" * n), 0, "rejected malformed"),
     ("NULs of an id", lambda n: asked(id="M1" + "\0" * n), 0, "parked malformed"),
+    ("NULs of one of several", lambda n: several(NAMED | {"data": ITEM | {"name": "\0" * n}}), 0, "rejected malformed"),
+    ("NULs of a definition's id", lambda n: several(NAMED | {"id": "d" + "\0" * n}), 0, "parked malformed"),
     ("NULs of a definition", lambda n: defined(name="\0" * n), 0, "rejected malformed"),
 )
 

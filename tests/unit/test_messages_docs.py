@@ -18,12 +18,13 @@ from services.desk.docs.meanings import ALWAYS, meanings
 from services.desk.docs.page import anchor
 from services.desk.docs.samples import Sample, read_samples
 from services.desk.docs.schemas import NUMBERS, STANDING, event_schema
-from services.desk.events import TYPES, read_event
+from services.desk.events import TYPES, parts, read_event
 from services.receiving.decide.case import Limits
 from shared.broker.topology import TOPOLOGY, matches
 from shared.contracts import masters
 from shared.contracts.codec import Contract, Malformed, Time, decoder, read
-from shared.contracts.envelope import raw_movements, read_envelope, write_event
+from shared.contracts.envelope import read_envelope, write_event
+from shared.contracts.masters import DEFINITIONS_LIMIT
 from shared.contracts.movement import MESSAGE_LIMIT, MOVEMENTS_LIMIT
 from shared.contracts.registry import ROUTES, STRUCTS, Exchange
 
@@ -42,7 +43,7 @@ def validate(event: Sample) -> None:
 def decode(event: Sample) -> None:
     """Malformed where an event is not what the services take."""
     envelope = read_envelope(json.dumps(event).encode())
-    for raw in raw_movements(envelope.data):
+    for raw in parts(envelope):
         read(decoder(STRUCTS[envelope.type]), raw)
 
 
@@ -129,6 +130,16 @@ def test_a_sentence_belongs_to_the_fields_that_it_begins_with() -> None:
     }
 
 
+def named(number: int = 1, **fields: Any) -> Sample:
+    """One of several definitions, good but for what is given."""
+    return {"id": f"d-{number}", "data": {"company": "AMA", "item": "mixer", "serial": f"S{number}"} | fields}
+
+
+def several(*definitions: Any, **fields: Any) -> Sample:
+    """An event of several serials."""
+    return sold() | {"type": "serial.defined.v1", "data": {"definitions": list(definitions)} | fields}
+
+
 # --- schemas say what the code takes ---------------------------------------------------------------------------------
 
 
@@ -191,6 +202,15 @@ def test_every_event_of_the_examples_fits_its_schema(line: tuple[Path, bytes]) -
         sold() | {"type": "item.defined.v1", "data": {"company": "AMA", "item": "tea", "tracking": "both"}},
         sold() | {"type": "item.defined.v1", "data": {"company": "AMA", "item": "tea", "shelf_life_days": -1}},
         sold() | {"type": "batch.defined.v1", "data": {"company": "AMA", "item": "tea", "batch": ""}},
+        several(),
+        several(named(), named(serial="")),
+        several(named(), {"id": "d-2"}),
+        several(named(), {"data": named()["data"]}),
+        several(named() | {"id": ""}),
+        several(named() | {"id": "x" * 141}),
+        several(named()["data"]),
+        several(*[named()] * 1001),
+        sold() | {"type": "count.opened.v1", "data": {"definitions": [named()]}},
     ],
     ids=lambda event: json.dumps(event["data"])[:60],
 )
@@ -211,6 +231,9 @@ def test_what_the_command_refuses_to_send_the_schema_refuses_too(event: Sample) 
         sold() | {"data": {"movements": [sold()["data"]] * 1000}},
         sold() | {"data": sold()["data"] | {"movements": [sold()["data"]], "purpose": 7}},
         sold() | {"type": "company.defined.v1", "data": {"company": "AMA", "currency": "EUR", "open_from": None}},
+        several(*[named()] * 1000),
+        several(named(colour="red"), named(2) | {"more": 1}, company=7),
+        sold() | {"type": "serial.defined.v1", "data": named()["data"] | {"definitions": 7}},
     ],
     ids=lambda event: json.dumps(event["data"])[:60],
 )
@@ -249,6 +272,7 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
     stated = dict(re.findall(r"^\| (.+?) \| (.+?) \| .+ \|$", limits(), re.MULTILINE))
     assert stated["a message"] == f"{MESSAGE_LIMIT // 2**20} MiB"
     assert stated["movements in an event"] == f"{MOVEMENTS_LIMIT:,}"
+    assert stated["definitions in an event"] == f"{DEFINITIONS_LIMIT:,}"
     assert stated["lines in a movement"] == f"{Limits().lines:,}"
     assert stated["serials in a line"] == f"{Limits().serials:,}"
     fields = SCHEMAS["movement.requested.v1"]["$defs"]["MovementRequested"]["properties"]

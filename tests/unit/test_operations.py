@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from services.desk.cli.asking import Tally
 from services.desk.cli.options import parse_age, until
 from services.desk.cli.status import Queues, needs_a_person
-from services.desk.events import Event
+from services.desk.events import Event, parts
 from services.desk.redriving import PORTION, Pace, check_body, intake_key, is_whole, message_of, wrapped
 from services.desk.store.standing import Heap, Newest, ParkedHeap, Standing
 from shared.broker.topology import INTAKE, WORK
-from shared.contracts.envelope import raw_movements, read_envelope
+from shared.contracts.envelope import raw_definitions, raw_movements, read_definition, read_envelope
 from shared.contracts.outcome import Allocated, OutcomeAccepted, OutcomeRejected, Refusal
 from shared.errors import StockbookError
 from shared.parked import Kept, Parked
@@ -24,6 +24,7 @@ from shared.quantities import Quantity
 from shared.reading import SENT_BY
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+DEFINED = "source.defined.v1"
 NUMBER = UUID(int=7)
 REQUESTED = "movement.requested.v1"
 EVENT = b'{"specversion": "1.0", "id": "e1", "source": "till", "type": "movement.requested.v1", "data": {"id": "M1"}}'
@@ -99,7 +100,20 @@ def test_a_movement_with_a_long_id_gets_an_event_that_can_be_read() -> None:
 def test_a_definition_keeps_the_id_by_which_it_is_answered() -> None:
     body = b'{"company": "shop", "currency": "EUR"}'
     envelope = read_envelope(wrapped(parked(body=body, kind="company.defined.v1", source="till", id="def-1"), "other"))
-    assert (envelope.id, bytes(envelope.data)) == ("def-1", body)
+    (named,) = map(read_definition, raw_definitions(envelope.data) or ())
+    assert (named.id, bytes(named.data)) == ("def-1", body)
+
+
+def test_a_definition_that_looks_like_several_stays_one_definition() -> None:
+    nested = b'{"definitions": [1, 2]}'
+    event = wrapped(parked(body=nested, kind="company.defined.v1", source="till", id="def-1"), "other")
+    assert [bytes(raw) for raw in parts(read_envelope(event))] == [nested]
+
+
+def test_a_definition_whose_name_could_not_be_read_stays_one_of_several() -> None:
+    nameless = b'{"id": 7, "data": {"company": "shop", "currency": "EUR"}}'
+    event = wrapped(parked("malformed", nameless, kind="company.defined.v1", source="till"), "other")
+    assert [bytes(raw) for raw in raw_definitions(read_envelope(event).data) or ()] == [nameless]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +169,7 @@ def test_the_pause_after_a_portion_makes_up_its_time() -> None:
         (parked("malformed", b"no json"), EVENT, "purpose"),
         (parked("malformed", b"no json"), EVENT.replace(b".v1", b".v9"), "no type"),
         (parked(kind="no.such.v1", source="till", id="M1"), MOVEMENT, "no type"),
+        (parked("malformed", b"{}", kind=DEFINED, source="till"), b'{"source": "web"}', "`id`"),
     ],
 )
 def test_a_body_that_could_not_be_worked_on_either_is_refused(message: Parked, body: bytes, wrong: str) -> None:
@@ -168,6 +183,8 @@ def test_a_body_that_could_not_be_worked_on_either_is_refused(message: Parked, b
     [
         (parked(kind=REQUESTED, source="till", id="M1"), MOVEMENT.replace(b"sale", b"delivery")),
         (parked("malformed", b"{}", kind=REQUESTED, source="till"), MOVEMENT),
+        (parked("malformed", b"{}", kind=DEFINED, source="till"), b'{"id": "d1", "data": {"source": "web"}}'),
+        (parked(kind=DEFINED, source="till", id="d1"), b'{"source": "web"}'),
         (parked("malformed", b"no json"), EVENT.replace(b'{"id": "M1"}', b'{"movements": [' + MOVEMENT + b"]}")),
     ],
 )

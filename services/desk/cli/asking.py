@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Protocol
 
 from services.desk.cli.reconciling import VERDICTS
@@ -26,6 +25,11 @@ from shared.service import Key
 from shared.settings import Settings
 
 CHUNK = 500
+"""As many answers are asked for at once."""
+AHEAD = 5_000
+"""As many answers may be on their way before more is asked: behind what lies at the gate everybody else waits."""
+CALM = 0.5
+"""Seconds without an answer after which no more are expected for now."""
 _PAUSE = 0.2  # seconds between two looks at who waits
 
 
@@ -135,10 +139,15 @@ def _send_and_hear(
     events: Iterator[Event], sources: Collection[str], broker: Broker, tally: Hearer, patience: float
 ) -> None:
     with closing(Listener(broker, sources)) as listener:
+        most = AHEAD
 
         def hear(chunk: Sequence[Event]) -> None:
+            nonlocal most
             tally.sent(chunk)
             _hear_what_is_there(listener, tally)
+            if len(tally.open) > most:
+                _let_catch_up(listener, tally)
+                most = max(AHEAD, len(tally.open) + AHEAD // 2)
 
         send_all(events, broker, hear)
         until = time.monotonic() + patience
@@ -169,11 +178,28 @@ def _play(
             _hear_what_is_there(listener, tally)
 
 
+def _let_catch_up(listener: Listener, tally: Hearer) -> None:
+    """Hear answers until few are still to come, or none come any more: those that are left wait for something."""
+    while (left := len(tally.open)) > AHEAD // 2:
+        tally.hear(listener.hear(CALM))
+        if len(tally.open) == left:
+            return
+
+
 def _hear_what_is_there(listener: Listener, tally: Hearer) -> None:
     while heard := listener.hear(0):
         tally.hear(heard)
 
 
 def _chunks(events: Iterator[Event]) -> Iterator[list[Event]]:
-    while chunk := list(islice(events, CHUNK)):
+    """Consecutive events, until `CHUNK` answers or more are asked for."""
+    chunk: list[Event] = []
+    count = 0
+    for event in events:
+        chunk.append(event)
+        count += len(event.keys)
+        if count >= CHUNK:
+            yield chunk
+            chunk, count = [], 0
+    if chunk:
         yield chunk

@@ -10,9 +10,10 @@ from typing import Any
 
 from services.desk.docs.asyncapi import TAKEN, TOLD
 from services.desk.docs.samples import Samples
-from services.desk.docs.schemas import MANY, STANDING, Schema, carries_many, file_name
+from services.desk.docs.schemas import MANY, MANY_DEFINITIONS, STANDING, Schema, carries_many, file_name
+from shared.contracts.masters import DEFINITIONS_LIMIT
 from shared.contracts.movement import MOVEMENTS_LIMIT
-from shared.contracts.registry import MOVEMENT_REQUESTED, NAMED_BY_EVENT, ROUTES, STRUCTS
+from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED, NAMED_BY_EVENT, ROUTES, STRUCTS
 
 _HEAD = """\
 # Messages
@@ -94,6 +95,9 @@ def _whereto(kind: str) -> str:
 
 
 def _form(kind: str) -> str:
+    if kind in MASTERS:
+        several = f'{{"{MANY_DEFINITIONS}": [{{"id": ..., "data": ...}}, ...]}}'
+        return f"`data` is this, or `{several}` with up to {DEFINITIONS_LIMIT:,} of them, each under a name of its own:"
     if kind in NAMED_BY_EVENT:
         return "`data` is:"
     if carries_many(kind):

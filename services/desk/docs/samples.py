@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from services.desk.docs.schemas import MANY
+from services.desk.docs.schemas import MANY, MANY_DEFINITIONS
 from services.desk.events import read_event
 from shared.contracts.registry import MOVEMENT_REQUESTED, STRUCTS
 
@@ -18,12 +18,17 @@ _MADE_AT = datetime(2026, 1, 17, 9, 12, 40, tzinfo=UTC)
 
 
 def read_samples(root: Path) -> Samples:
-    """Whole events of each type, the best first; of a requested movement both forms. ValueError for a type without."""
+    """Whole events of each type, the best first; of a requested movement both forms, and so of a definition, if it has.
+
+    ValueError for a type without any.
+    """
     kept = list(_kept(root))
     days = list(_days(root))
     samples = {kind: [each for each in (*kept, *days) if each["type"] == kind][:1] for kind in STRUCTS}
     one = [each for each in days if each["type"] == MOVEMENT_REQUESTED and MANY not in each["data"]]
     samples[MOVEMENT_REQUESTED] = [*one[:1], *samples[MOVEMENT_REQUESTED]]
+    for several in (each for each in kept if MANY_DEFINITIONS in each["data"]):
+        samples[several["type"]].append(several)
     missing = [kind for kind, found in samples.items() if not found]
     if missing:
         raise ValueError(f"no sample of {', '.join(missing)} under tests/contracts")

@@ -1,7 +1,7 @@
 """JSON Schemas (draft 2020-12) of whole events, envelope and data, made by msgspec from the structs of the contracts.
 
 What msgspec cannot know is put in: the form of our decimals and times, what a field means, and that an event may carry
-one movement or many.
+one movement or definition, or many.
 """
 
 import re
@@ -13,8 +13,9 @@ import msgspec
 from services.desk.docs.meanings import description, meanings, summary
 from shared.contracts.codec import Contract, Time
 from shared.contracts.envelope import Envelope
+from shared.contracts.masters import DEFINITIONS_LIMIT
 from shared.contracts.movement import MOVEMENTS_LIMIT, MovementRequested
-from shared.contracts.registry import MOVEMENT_REQUESTED, NAMED_BY_EVENT, STRUCTS
+from shared.contracts.registry import MASTERS, MOVEMENT_REQUESTED, NAMED_BY_EVENT, STRUCTS
 from shared.purposes import PURPOSES
 from shared.quantities import Money, Quantity, Rate
 
@@ -22,6 +23,7 @@ Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MANY = "movements"
+MANY_DEFINITIONS = "definitions"
 NUMBERS: dict[type[Quantity | Rate | Money], tuple[str, str]] = {
     Quantity: ("12.5", "-3"),
     Rate: ("310", "0.333333333"),
@@ -43,10 +45,10 @@ class Event(Envelope, frozen=True, kw_only=True):
     """A CloudEvent 1.0 in JSON (structured mode); unknown further attributes are ignored.
 
     `specversion` is always `1.0`. `id` names the event: a definition is known by (`source`, `id`) for ever; for
-    movements it is transport only, each has an id of its own. `source` is the name of the upstream system, or of the
-    service that tells. `type` says what `data` holds. `time` is when the event was made; nothing depends on it.
-    `subject` is free, and ignored. `traceparent` is a W3C trace context, carried through to the end. `datacontenttype`
-    is `application/json`, or absent. `data` is what is said, in the form that belongs to `type`.
+    movements, and for several definitions, it is transport only, each has an id of its own. `source` is the name of the
+    upstream system, or of the service that tells. `type` says what `data` holds. `time` is when the event was made;
+    nothing depends on it. `subject` is free, and ignored. `traceparent` is a W3C trace context, carried through to the
+    end. `datacontenttype` is `application/json`, or absent. `data` is what is said, in the form that belongs to `type`.
     """
 
     time: Time | None = None
@@ -62,7 +64,7 @@ def event_schema(kind: str) -> Schema:
     properties = envelope["properties"]
     properties["specversion"] |= {"const": properties["specversion"].pop("enum")[0]}
     properties["type"] = {"const": kind, "description": properties["type"]["description"]}
-    properties["data"] |= _data(kind, struct)
+    properties["data"] |= _data(kind, struct, properties["id"])
     schema = {"$schema": DIALECT, **envelope, "title": kind, "description": parts[struct.__name__]["description"]}
     return {**schema, "$defs": {**parts, **_standing_parts([properties, parts])}}
 
@@ -114,19 +116,29 @@ def _enum_keys(struct: type) -> dict[str, type[Enum]]:
     return {name: key for name, key in keys.items() if isinstance(key, type) and issubclass(key, Enum)}
 
 
-def _data(kind: str, struct: type[Contract]) -> Schema:
+def _data(kind: str, struct: type[Contract], name: Schema) -> Schema:
     one: Schema = {"$ref": f"#/$defs/{struct.__name__}"}
+    if kind in MASTERS:
+        # Whatever has a list of `definitions` is read as many.
+        listed = {"properties": {MANY_DEFINITIONS: {"type": "array"}}, "required": [MANY_DEFINITIONS]}
+        return {"oneOf": [{**one, "not": listed}, _many(MANY_DEFINITIONS, _named(one, name), DEFINITIONS_LIMIT)]}
     if kind in NAMED_BY_EVENT:
         return one
     if carries_many(kind):
-        return _many(one)
+        return _many(MANY, one)
     # Whatever has `movements` is read as many.
-    return {"oneOf": [{**one, "not": {"required": [MANY]}}, _many(one, MOVEMENTS_LIMIT)]}
+    return {"oneOf": [{**one, "not": {"required": [MANY]}}, _many(MANY, one, MOVEMENTS_LIMIT)]}
 
 
-def _many(one: Schema, limit: int | None = None) -> Schema:
-    movements: Schema = {"type": "array", "minItems": 1} | ({"maxItems": limit} if limit else {}) | {"items": one}
-    return {"type": "object", "properties": {MANY: movements}, "required": [MANY]}
+def _many(name: str, one: Schema, limit: int | None = None) -> Schema:
+    several: Schema = {"type": "array", "minItems": 1} | ({"maxItems": limit} if limit else {}) | {"items": one}
+    return {"type": "object", "properties": {name: several}, "required": [name]}
+
+
+def _named(one: Schema, name: Schema) -> Schema:
+    """One of several definitions; `name` is what the id of an event is."""
+    told = {**name, "description": "Its name, by which it is known and answered for ever."}
+    return {"type": "object", "properties": {"id": told, "data": one}, "required": ["id", "data"]}
 
 
 def _below(struct: type) -> list[type]:

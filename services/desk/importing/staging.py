@@ -1,24 +1,41 @@
 """Messages kept in a file until all rows are read: what is sent was all checked before, however much it is.
 
 The ids come from the file, the row and what it says: whoever runs an import again, after it was killed or only to be
-sure, sends the same messages under the same ids, and the gate takes none of them twice.
+sure, tells the same under the same ids, and the gate takes nothing twice. Definitions are sent many in an event, each
+under its own id; which of them share one is of no account.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import msgspec
 
-from services.desk.events import Event, make_event
+from services.desk.events import Event, make_event, make_frame
 from services.desk.importing.columns import Subject
 from services.desk.importing.opening import Movement
 from services.desk.importing.rows import Data
 from shared.contracts.codec import digest, write
+from shared.contracts.envelope import NamedDefinition
 from shared.contracts.movement import MESSAGE_LIMIT
 from shared.contracts.outcome import Refusal
 from shared.contracts.registry import MOVEMENT_REQUESTED
+from shared.frames import bounded
+
+FRAME = 500
+"""As many definitions go in one message: what the gate takes into one transaction."""
+FRAME_BYTES = 1024 * 1024
 
 _kept = msgspec.json.Decoder(tuple[str, str, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What was kept under a name, encoded: a definition with it, or an event."""
+
+    name: str
+    partition_key: str
+    body: bytes
 
 
 class Staging:
@@ -45,14 +62,14 @@ class Staging:
     def add_definition(self, row: int, data: Data) -> None:
         """Keep what a row defines."""
         name = f"{self._head}-{row}-{digest([self._salt, data]).hex()[:16]}"
-        self._add(make_event(self._subject.kind, self._source, data, name), "")
+        self._add(name, "", write(NamedDefinition(id=name, data=msgspec.Raw(write(data)))))
 
     def add_movement(self, movement: Movement) -> bool:
         """Keep a movement; whether it was small enough for a message."""
         event = make_event(MOVEMENT_REQUESTED, self._source, movement.data)
         if len(event.body) > MESSAGE_LIMIT:
             return False
-        self._add(event, event.partition_key)
+        self._add(event.id, event.partition_key, event.body)
         self._movements[event.id] = movement
         return True
 
@@ -62,14 +79,20 @@ class Staging:
         self.count -= 1
 
     def events(self, *, is_trial: bool = False) -> Iterator[Event]:
-        """All that was kept, in the order in which it was added; movements as dry runs, if `is_trial`."""
-        self._spool.seek(0)
-        for line in self._spool:
-            name, partition_key, body = _kept.decode(line)
-            if name not in self._withdrawn:
-                told = self._trial(name) if is_trial else bytes(body)
-                key = (self._source, name)
-                yield Event(self._subject.kind, name, told, partition_key or self._source, [key])
+        """All that was kept, in the order in which it was added; movements as dry runs, if `is_trial`.
+
+        Definitions travel many in an event, and a movement alone: it may be as large as a message.
+        """
+        if self.is_of_definitions:
+            for portion in bounded(self._all(), FRAME, FRAME_BYTES):
+                names, bodies = [each.name for each in portion], [each.body for each in portion]
+                yield make_frame(self._subject.kind, self._source, names, bodies)
+            return
+        for each in self._all():
+            if each.name not in self._withdrawn:
+                body = self._trial(each.name) if is_trial else each.body
+                key = (self._source, each.name)
+                yield Event(self._subject.kind, each.name, body, each.partition_key or self._source, [key])
 
     def row_of(self, name: str, reason: Refusal | None = None) -> int:
         """The row of which a message was made, or, of several, the one that a reason is about."""
@@ -93,6 +116,12 @@ class Staging:
         data = {**self._movements[name].data, "dry_run": True}
         return make_event(MOVEMENT_REQUESTED, self._source, data).body
 
-    def _add(self, event: Event, partition_key: str) -> None:
-        self._spool.write(write((event.id, partition_key, msgspec.Raw(event.body))) + b"\n")
+    def _all(self) -> Iterator[_Kept]:
+        self._spool.seek(0)
+        for line in self._spool:
+            name, partition_key, body = _kept.decode(line)
+            yield _Kept(name, partition_key, bytes(body))
+
+    def _add(self, name: str, partition_key: str, body: bytes) -> None:
+        self._spool.write(write((name, partition_key, msgspec.Raw(body))) + b"\n")
         self.count += 1

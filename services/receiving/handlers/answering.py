@@ -1,6 +1,7 @@
 """What is sent under the id of its event, and answered once: definitions, and whatever else is asked one at a time.
 
-The same again is told again, other content is parked, what waits goes on waiting; every answer is kept with the
+Definitions of one type may come several in an event, each under an id of its own: a definition is the same one either
+way. The same again is told again, other content is parked, what waits goes on waiting; every answer is kept with the
 definitions'. What is decided, and what that writes, is not said here.
 """
 
@@ -15,7 +16,8 @@ from services.receiving.handlers.gate import NAME, conflict, log, newcomer
 from services.receiving.store import inbox, waiting
 from services.receiving.store.waiting import Waiter
 from shared.contracts.codec import Malformed, decoder, digest, read, write
-from shared.contracts.envelope import Envelope
+from shared.contracts.envelope import Envelope, raw_definitions, read_definition
+from shared.contracts.masters import DEFINITIONS_LIMIT
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected, Refusal
 from shared.contracts.registry import NAMED_BY_EVENT, OUTCOME_ACCEPTED, OUTCOME_REJECTED
 from shared.errors import Reason
@@ -46,17 +48,31 @@ def read_named(envelope: Envelope) -> list[Input]:
     return [Input(envelope.source, envelope.type, value, raw, envelope.traceparent, envelope.id)]
 
 
+def read_definitions(envelope: Envelope) -> list[Input]:
+    """The definition that an event is, or those that it carries; one without a readable id is `Malformed` itself."""
+    several = raw_definitions(envelope.data)
+    if several is None:
+        return read_named(envelope)
+    if not several:
+        raise Malformed("no definitions in the message, so nobody could be answered")
+    if len(several) > DEFINITIONS_LIMIT:
+        raise Malformed(f"{len(several)} definitions in one message, {DEFINITIONS_LIMIT} at most")
+    return [_one_of_several(envelope, bytes(each)) for each in several]
+
+
 def sort_out(connection: Connection, inputs: Sequence[Input], now: datetime) -> Sorted:
     """Which inputs are new, by what was answered and what waits; other content under a known id is parked."""
+    contents = [_digest(each.value[1]) for each in inputs]
     asked: dict[Key, tuple[Waiter, Any]] = {}
-    for each in inputs:
+    for each, content in zip(inputs, contents, strict=True):
         identifier, value = each.value
-        asked.setdefault(key_of(each), (newcomer(each, identifier, _digest(value), now), value))
+        asked.setdefault(key_of(each), (newcomer(each, identifier, content, now), value))
     answered = inbox.answered_definitions(connection, asked)
     waits = waiting.waiting_digests(connection, asked)
     digests = {key: first.digest for key, (first, _) in asked.items()}
     digests |= waits | {key: each.digest for key, each in answered.items()}
-    conflicts = [conflict(each, key_of(each)) for each in inputs if _digest(each.value[1]) != digests[key_of(each)]]
+    said = zip(inputs, contents, strict=True)
+    conflicts = [conflict(each, key_of(each)) for each, content in said if content != digests[key_of(each)]]
     park(connection, NAME, conflicts)
     new = {key: each for key, each in asked.items() if key not in answered and key not in waits}
     return Sorted(new, answered, len(conflicts))
@@ -106,6 +122,17 @@ def output_of(source: str, identifier: str, outcome: bytes, *, accepted: bool) -
 def key_of(each: Input) -> Key:
     """What names an input for ever."""
     return (each.source, each.value[0])
+
+
+def _one_of_several(envelope: Envelope, raw: bytes) -> Input:
+    """One of several, as it would have come alone."""
+    source, kind, trace = envelope.source, envelope.type, envelope.traceparent
+    try:
+        named = read_definition(raw)
+    except Malformed as error:
+        return Input(source, kind, error, raw, trace)
+    said = bytes(named.data)
+    return Input(source, kind, (named.id, _decoded(kind, said)), said, trace, named.id)
 
 
 def _decoded(kind: str, data: bytes) -> Any:
