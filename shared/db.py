@@ -175,7 +175,7 @@ def _array(values: Sequence[Any]) -> str:
     try:
         joined = '","'.join(values)
     except TypeError:
-        joined = "\\"
+        joined = "\\"  # not all of them are texts: as if something were to be escaped
     if not values or "\\" in joined or joined.count('"') > 2 * (len(values) - 1):
         return "{" + ",".join(map(_element, values)) + "}"
     return f'{{"{joined}"}}'

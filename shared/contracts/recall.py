@@ -29,7 +29,8 @@ class RecallOpened(Contract, frozen=True, kw_only=True):
     """Goods are recalled, with all that was made of them; the source and the id of the event name the recall for ever.
 
     From the moment at which it is accepted none of them leaves any more, wherever they stand, except by scrap, purchase
-    return or transfer into quarantine. `mock`: an exercise, which finds all of it and stops nothing. `goods` are what
+    return or transfer into quarantine; counts and cancellations go on saying what is so. It never waits for what is not
+    known. `mock`: an exercise, which finds all of it and stops nothing. `goods` are what
     it begins with. `document` is the number of the recall's own papers. `actor` opens it for this `reason`.
     """
 
@@ -59,7 +60,8 @@ class RecallClosed(Contract, frozen=True, kw_only=True):
     """A recall is over. What stands in stock of its goods goes on being kept from leaving, unless it is released.
 
     `recall` is the one that was opened. `evidence` is the SHA-256 of the file that tells all of it. `release`: it was a
-    false alarm, and what no other recall is about is free again, or held if it was so before.
+    false alarm, and what no other recall is about is free again, or held if it was so before; that may be said later of
+    a recall that was closed without.
     """
 
     recall: Reference

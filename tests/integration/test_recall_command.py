@@ -229,7 +229,7 @@ def test_a_false_alarm_lets_its_goods_go_and_says_so(floor: Floor) -> None:
     close(floor, recall, "0" * 64, release=True)
     told = about(floor, recall)
     assert (told["recall"]["state"], {each["frozen"] for each in told["stock"]}) == ("closed", {False})
-    assert lines(floor, recall)[3] == "  closed 2026-03-02 18:00:00 by mira: done; its goods were released"
+    assert lines(floor, recall)[5] == "  its goods released 2026-03-02 18:00:00 by mira: done"
 
 
 def test_what_a_unit_was_built_into_is_recalled_with_it_and_no_other_unit(engine: Engine) -> None:
@@ -306,7 +306,6 @@ def test_the_ledger_is_given_time_to_post_it(floor: Floor) -> None:
     found = json.loads(told)
     assert code == 0
     assert [each["customer"] for each in found["to_reach"]] == ["Ann", "Bob", "Eve"]
-    assert found["times"]["listed_in_seconds"] > 0.3
 
 
 def test_what_the_shop_sells_meanwhile_is_not_waited_for(floor: Floor) -> None:
@@ -319,6 +318,21 @@ def test_what_the_shop_sells_meanwhile_is_not_waited_for(floor: Floor) -> None:
     with transaction(floor.engine) as connection:
         assert find_out(connection, known, marks).is_whole
         assert not find_out(connection, known).is_whole
+
+
+def test_what_was_told_since_and_refused_for_the_recall_is_counted(floor: Floor) -> None:
+    recall = open_recall(floor, OIL)
+    later(floor)
+    sold = [goes("cream", 1, batch="C1"), goes("oil", 1, batch="O2")]
+    floor.gate.ask(
+        movement("delivery", *sold, id="T1", at=after(25), customer="Cid"),
+        movement("delivery", goes("oil", 1, batch="O9"), id="T2", at=after(25), customer="Cid"),
+    )
+    notes = {each["code"]: each for each in about(floor, recall)["notes"]}
+    assert notes["refused_since"]["movements"] == "1"
+    assert any(
+        each.strip().startswith("refused_since: movements refused for it since") for each in lines(floor, recall)
+    )
 
 
 # --- evidence ---------------------------------------------------------------------------------------------------------
@@ -343,6 +357,20 @@ def test_the_evidence_file_closes_its_recall_and_is_known_again(floor: Floor, tm
     file.write_bytes(file.read_bytes().replace(b"thrown away", b"handed back"))
     code, told, _ = ask(floor, "recall", SOURCE, recall, "--check", file)
     assert (code, "is NOT the evidence" in told) == (3, True)
+
+
+def test_a_false_alarm_that_is_found_out_late_is_released_with_a_file_of_its_own(floor: Floor, tmp_path: Path) -> None:
+    recall = open_recall(floor, OIL)
+    first, second = tmp_path / "closed.json", tmp_path / "released.json"
+    for file, release in ((first, []), (second, ["--release"])):
+        _, told, _ = ask(floor, "recall", SOURCE, recall, "--evidence", file, "--actor", "mira", *release)
+        floor.gate.send(told.splitlines()[3].encode())
+    found = about(floor, recall)
+    assert {each["frozen"] for each in found["stock"]} == {False}
+    _, told, _ = ask(floor, "recall", SOURCE, recall, "--check", first)
+    assert "closed the recall" in told
+    _, told, _ = ask(floor, "recall", SOURCE, recall, "--check", second)
+    assert "released its goods" in told
 
 
 def test_the_evidence_file_tells_all_of_it(floor: Floor, tmp_path: Path) -> None:

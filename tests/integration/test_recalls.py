@@ -11,6 +11,7 @@ from shared.contracts.movement import MovementRequested, Reference
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
 from shared.db import transaction
 from tests.builders import COMPANY
+from tests.gate_builders import accepted_ids
 from tests.recall_builders import (
     EVIDENCE,
     batch,
@@ -86,10 +87,22 @@ def test_a_recall_of_units_leaves_others_of_their_kind_alone(gate: Gate) -> None
     assert sells(gate, "D1", goes("pump", serials="P3")) == []
 
 
-def test_the_units_of_a_recalled_batch_are_reached_by_it_and_are_no_rows_of_their_own(gate: Gate) -> None:
+def test_the_units_of_a_recalled_batch_are_recalled_by_themselves_too(gate: Gate) -> None:
     recall(gate, "R1", batch("phone", "L1"))
-    assert goods_of(gate.engine, "R1") == [("phone", "batch", "L1", True)]
-    assert sells(gate, "D1", goes("phone", serials="H1")) == ["batch_recalled"]
+    named = [("phone", "serial", number, True) for number in ("H1", "H2", "H3", "H4")]
+    assert goods_of(gate.engine, "R1") == [("phone", "batch", "L1", True), *named]
+    assert sells(gate, "D1", goes("phone", serials="H1")) == ["serial_recalled", "batch_recalled"]
+
+
+def test_a_unit_stays_recalled_whatever_batch_it_is_said_to_be_of_later(gate: Gate) -> None:
+    gate.accept(movement("delivery", goes("phone", serials="H2"), id="D", at=after(20), customer="Ada"))
+    gate.define("batch", company=COMPANY, item="phone", batch="L9")
+    recall(gate, "R1", batch("phone", "L1"))
+    told = gate.define("serial", company=COMPANY, item="phone", serial="H1", batch="L9")
+    assert isinstance(told, OutcomeAccepted)
+    gate.accept(movement("material_receipt", comes("phone", serials="H2", batch="L9"), id="B", at=after(40)))
+    assert sells(gate, "D1", goes("phone", serials="H1")) == ["serial_recalled"]
+    assert sells(gate, "D2", goes("phone", serials="H2")) == ["serial_recalled"]
 
 
 def test_a_mock_recall_finds_all_of_it_and_stops_nothing(gate: Gate) -> None:
@@ -208,12 +221,18 @@ def test_a_recall_of_more_units_than_one_may_name_is_refused(gate: Gate) -> None
     assert codes(tell(gate, opened("R1", units("pump", "P000001-P900000")))) == ["too_many_serials"]
 
 
-def test_a_recall_waits_for_a_batch_that_may_still_be_on_its_way(engine: Engine) -> None:
+def test_a_recall_is_answered_at_once_also_where_movements_wait(engine: Engine) -> None:
     gate = Gate(engine, patience=timedelta(minutes=1))
     define_shop(gate, {"item": "oil", **BATCHED})
-    assert gate.send(opened("R1", batch("oil", "O1"))) == []
+    assert codes(tell(gate, opened("R1", batch("oil", "O1")))) == ["unknown_batch"]
+
+
+def test_who_was_told_of_a_recall_that_is_still_on_its_way_is_noted_before_it_is_closed(engine: Engine) -> None:
+    gate = Gate(engine, patience=timedelta(minutes=1))
+    define_shop(gate, {"item": "oil", **BATCHED})
     gate.accept(movement("opening_stock", comes("oil", 2, batch="O1"), id="oil"))
-    assert states(engine, "oil") == {"O1": "recalled"}
+    assert gate.send(closed("E1", "R1")) == gate.send(reached("N1", "R1", "Ada")) == []
+    assert accepted_ids(gate.send(opened("R1", batch("oil", "O1")))) == ["R1", "N1", "E1"]
 
 
 # --- who was told, and the end ----------------------------------------------------------------------------------------
@@ -241,7 +260,9 @@ def test_nothing_is_noted_of_a_recall_that_is_closed_or_not_known(gate: Gate) ->
     assert codes(tell(gate, reached("N1", "R1", "Ada"))) == ["recall_closed"]
     assert codes(tell(gate, closed("E2", "R1"))) == ["recall_closed"]
     assert codes(tell(gate, closed("E3", "R9"))) == ["unknown_recall"]
-    assert rows(gate.engine, "SELECT state, evidence, released FROM receiving.recalls") == [("closed", EVIDENCE, False)]
+    assert rows(gate.engine, "SELECT state, evidence, released_at FROM receiving.recalls") == [
+        ("closed", EVIDENCE, None)
+    ]
 
 
 def test_what_was_recalled_leaves_no_more_when_the_recall_is_closed(gate: Gate) -> None:
@@ -265,6 +286,23 @@ def test_a_false_alarm_lets_go_of_what_no_other_recall_is_about_and_what_was_hel
     assert states(gate.engine, "cream")["C1"] == "free"
     assert recalled_units(gate.engine, "pump") == recalled_units(gate.engine, "motor") == []
     assert sells(gate, "D1", goes("cream", 1, batch="C1"), goes("pump", serials="P2")) == []
+
+
+def test_a_false_alarm_may_be_found_out_when_the_recall_is_closed(gate: Gate) -> None:
+    recall(gate, "R1", batch("oil", "O1"))
+    tell(gate, closed("E1", "R1"))
+    assert isinstance(tell(gate, closed("E2", "R1", release=True, evidence="cd" * 32)), OutcomeAccepted)
+    assert states(gate.engine, "oil")["O1"] == "free"
+    assert codes(tell(gate, closed("E3", "R1", release=True))) == ["recall_closed"]
+    told = rows(gate.engine, "SELECT closed_by, evidence, released_evidence FROM receiving.recalls")
+    assert told == [("ama", EVIDENCE, "cd" * 32)]
+
+
+def test_of_two_ends_of_a_recall_in_one_set_the_first_counts(gate: Gate) -> None:
+    recall(gate, "R1", batch("oil", "O1"))
+    told = gate.send(closed("E1", "R1", release=True), closed("E2", "R1", release=True))
+    assert accepted_ids(told) == ["E1"]
+    assert states(gate.engine, "oil")["O1"] == "free"
 
 
 def test_the_end_of_a_mock_lets_go_of_nothing(gate: Gate) -> None:

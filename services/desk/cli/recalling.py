@@ -55,9 +55,12 @@ def _about(found: Findings) -> Iterator[Branch]:
     yield Branch(f"opened by {recall.actor}: {recall.reason}{document}")
     yield Branch(f"accepted {_time(recall.recorded_at)}, {waited(found):g} s after it was asked for")
     if recall.closed_at is not None:
-        released = "; its goods were released" if recall.released else ""
-        yield Branch(f"closed {_time(recall.closed_at)} by {recall.closed_by}: {recall.closed_reason}{released}")
+        yield Branch(f"closed {_time(recall.closed_at)} by {recall.closed_by}: {recall.closed_reason}")
         yield Branch(f"evidence {recall.evidence}")
+    if recall.released_at is not None:
+        yield Branch(
+            f"its goods released {_time(recall.released_at)} by {recall.released_by}: {recall.released_reason}"
+        )
 
 
 def _in_short(found: Findings, seconds: float) -> str:
@@ -168,6 +171,8 @@ _NOTES: Mapping[str, str] = {
     Note.NOBODY_NAMED: "movements that gave them to somebody and name nobody: {movements}",
     Note.REACHED_WITHOUT_GOODS: "{customer} was reached, and is named by no movement of these goods",
     Note.UNTRACKED: "{item} cannot be told apart: where it went, nobody can tell",
+    Note.REFUSED_SINCE: "movements refused for it since (`stockbook rejected list`): {movements}; what had been handed "
+    "out before is with somebody who is on no list",
     Note.MADE_SINCE: "made of recalled goods since: what a mock recall, or a released one, allows",
 }
 

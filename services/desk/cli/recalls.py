@@ -71,6 +71,7 @@ def recall(
     check: Path | None = typer.Option(None, "--check", help="Say whether this file closed the recall."),
     actor: str | None = typer.Option(None, help="Who makes the evidence; without it, the user of this computer."),
     reason: str = typer.Option("as the evidence file tells", help="Why the recall is to be closed."),
+    release: bool = typer.Option(False, "--release", help="A false alarm: whoever closes it lets its goods go."),
     wait: float = typer.Option(5.0, min=0.0, help="How many seconds the ledger may take to post all."),
 ) -> None:
     """Say whom to reach about a recall, and what stands where; exit code 3: that is not all of it, or not that file."""
@@ -80,7 +81,7 @@ def recall(
         return
     found, seconds, heads = _find(key, wait, with_heads=evidence_file is not None)
     if evidence_file is not None:
-        _write_evidence(found, seconds, heads, evidence_file, actor or getpass.getuser(), reason)
+        _write_evidence(found, seconds, heads, evidence_file, (actor or getpass.getuser(), reason), release=release)
     elif output is not None and form is Format.TABLE:
         raise StockbookError("into a file goes one of the other forms", output=output, form=form.value)
     else:
@@ -123,16 +124,18 @@ def _let_it_post(engine: Engine, key: Key, patience: float) -> Marks:
 
 
 def _write_evidence(
-    found: Findings, seconds: float, heads: Sequence[Standing], file: Path, actor: str, reason: str
+    found: Findings, seconds: float, heads: Sequence[Standing], file: Path, why: tuple[str, str], *, release: bool
 ) -> None:
-    made = Made(datetime.now(UTC), actor, version("stockbook"))
+    """Write the file, and say by which message it closes the recall, or lets its goods go; `why`: who, and why."""
+    made = Made(datetime.now(UTC), why[0], version("stockbook"))
     content = evidence(found, seconds, heads, made)
     write_new(file, content)
     told = [f"{file}", f"SHA-256 {digest(content)}"]
-    if found.recall.closed_at is None:
-        told += ["close the recall with", closing(found.recall, digest(content), actor, reason)]
+    if found.recall.closed_at is None or (release and found.recall.released_at is None):
+        doing = "close the recall with" if found.recall.closed_at is None else "release its goods with"
+        told += [doing, closing(found.recall, digest(content), *why, release=release)]
     if not found.is_whole:
-        told += [f"not all of it: {', '.join(sorted({note.code for note in found.notes()}))}"]
+        told += [f"not all of it: {', '.join(found.gaps)}"]
     say(told)
 
 
@@ -147,6 +150,9 @@ def _check(key: Key, file: Path) -> None:
     found = digest(file.read_bytes())
     if found == recall.evidence:
         say([f"{file} is the evidence that closed the recall at {recall.closed_at:%Y-%m-%d %H:%M:%S}"])
+        return
+    if found == recall.released_evidence:
+        say([f"{file} is the evidence that released its goods at {recall.released_at:%Y-%m-%d %H:%M:%S}"])
         return
     say([f"{file} is NOT the evidence that closed the recall: its SHA-256 is {found}, that was {recall.evidence}"])
     raise typer.Exit(3)

@@ -64,11 +64,12 @@ def digest(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def closing(recall: Recall, evidence: str, actor: str, reason: str) -> str:
-    """The event that closes a recall with a file of this digest, on one line."""
+def closing(recall: Recall, evidence: str, actor: str, reason: str, *, release: bool) -> str:
+    """The event that closes a recall with a file of this digest, or lets its goods go, on one line."""
     named = Reference(source=recall.source, id=recall.id)
-    told = RecallClosed(recall=named, evidence=evidence, actor=actor, reason=reason)
-    return write_event(RECALL_CLOSED, recall.source, f"{recall.id}-closed", told).decode()
+    told = RecallClosed(recall=named, evidence=evidence, actor=actor, reason=reason, release=release)
+    name = f"{recall.id}-{'closed' if recall.closed_at is None else 'released'}"
+    return write_event(RECALL_CLOSED, recall.source, name, told).decode()
 
 
 def _head(standing: Standing) -> dict[str, Any]:

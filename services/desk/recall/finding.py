@@ -21,6 +21,7 @@ from services.desk.store.recalls import (
     goods_of,
     kinds_of_warehouses,
     marks_of,
+    refused_since,
     reserved_of,
 )
 from services.desk.trace.goods import Goods, Key, Way
@@ -39,7 +40,7 @@ class Findings:
 
     `made_since`: goods that were made of them later, as a mock recall allows. `holdings`: who has got any of them.
     `places`: what stands where. `left`: what became of them otherwise since the recall. `last`: by name, when somebody
-    was reached last.
+    was reached last. `refused`: movements that were told since, and were refused for it.
     """
 
     recall: Recall
@@ -54,6 +55,7 @@ class Findings:
     contacts: Sequence[Contact]
     last: Mapping[str | None, Contact]
     reserved: Sequence[Reserved]
+    refused: Sequence[Key]
     behind: Behind
 
     @property
@@ -69,7 +71,12 @@ class Findings:
     @property
     def is_whole(self) -> bool:
         """Whether all is posted, found, and accounted for."""
-        return not {each.code for each in self.notes()} & _SERIOUS
+        return not self.gaps
+
+    @property
+    def gaps(self) -> list[str]:
+        """The codes of why this is not all of it."""
+        return sorted({each.code for each in self.notes()} & _SERIOUS)
 
     def notes(self) -> list[Reason]:
         """What whoever works with this must know of it."""
@@ -110,6 +117,7 @@ def find_out(connection: Connection, recall: Recall, marks: Marks | None = None)
         contacts,
         {each.customer: each for each in contacts},
         reserved_of(connection, recall.company, goods),
+        refused_since(connection, recall),
         behind(connection, recall.company, marks_of(connection, recall.company, goods) if marks is None else marks),
     )
 
@@ -128,6 +136,7 @@ class Note(StrEnum):
     CUT_OFF = "cut_off"
     NOT_ACCOUNTED_FOR = "not_accounted_for"
     NOBODY_NAMED = "nobody_named"
+    REFUSED_SINCE = "refused_since"
     REACHED_WITHOUT_GOODS = "reached_without_goods"
     UNTRACKED = "untracked"
     MADE_SINCE = "made_since"
@@ -156,6 +165,8 @@ def _limits(found: Findings) -> list[Reason]:
     if nameless:
         documents = {step.key for each in nameless for step in each.taken}
         notes.append(Reason(Note.NOBODY_NAMED, None, {"movements": str(len(documents))}))
+    if found.refused:
+        notes.append(Reason(Note.REFUSED_SINCE, None, {"movements": str(len(found.refused))}))
     strangers = sorted({each.customer for each in found.contacts} - found.customers)
     notes += [Reason(Note.REACHED_WITHOUT_GOODS, None, {"customer": each}) for each in strangers]
     untracked = dict.fromkeys(each.item for each in found.down.walks[Way.DOWN].depths if not each.is_tracked)

@@ -1,7 +1,7 @@
 """What a recall says of itself at the gate: what it is about, who was reached, and what is kept back of it for orders.
 
-Of a batch whose item is kept in serials there is one row, and one for each of its units: the units are what is found
-anywhere, the batch is only what they were named by.
+Of a batch whose item is kept in serials there is one row, and one for each unit that it had then: the units are what is
+found anywhere, the batch is only what they were named by.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ from shared.report import Filters
 
 _NAMES = """
 source, id, company, mock, document, actor, reason, since, recorded_at, closed_at, closed_by, closed_reason, evidence,
-released, state
+released_at, released_by, released_reason, released_evidence, state
 """
 _RECALL = f"SELECT {_NAMES} FROM receiving.recalls WHERE (source, id) = (:source, :id)"
 _RECALLS = f"""
@@ -37,16 +37,8 @@ WHERE state = ANY(:states) AND (cast(:company AS text) IS NULL OR company = :com
 ORDER BY recorded_at, source, id
 """
 _GOODS = """
-WITH told AS (
+WITH meant AS (
     SELECT company, item, tracking, number, named FROM receiving.recalled_goods WHERE (source, id) = (:source, :id)
-), meant AS (
-    SELECT company, item, tracking, number, bool_or(named) AS named FROM (
-        SELECT company, item, tracking, number, named FROM told
-        UNION ALL
-        SELECT company, item, 'serial', serial, named
-        FROM told JOIN receiving.serial USING (company, item)
-        WHERE told.tracking = 'batch' AND serial.batch = told.number
-    ) AS found GROUP BY company, item, tracking, number
 )
 SELECT meant.item, meant.tracking, master.tracking AS kept_in, number, named, unit.batch AS of_batch,
     coalesce(unit.recalls > 0 OR batch.state = 'recalled', false) AS frozen
@@ -61,6 +53,18 @@ ORDER BY NOT named, meant.item, of_batch NULLS FIRST, number
 _CONTACTS = """
 SELECT customer, reached_at, recorded_at, answer, actor, by_source, by_id
 FROM receiving.recalls_reached WHERE (source, id) = (:source, :id) ORDER BY reached_at, recorded_at, by_source, by_id
+"""
+# Told since, and refused for it: what had been handed out by then is with somebody of whom no entry tells.
+_REFUSED = """
+SELECT DISTINCT movement.source, movement.id
+FROM receiving.movement
+CROSS JOIN LATERAL json_array_elements(cast(convert_from(outcome, 'UTF8') AS json) -> 'reasons') AS reason
+JOIN receiving.recalled_goods AS goods ON (goods.source, goods.id) = (:source, :id)
+    AND (goods.company, goods.item) = (movement.company, reason -> 'facts' ->> 'item')
+    AND goods.number = reason -> 'facts' ->> goods.tracking
+WHERE allocated IS NULL AND movement.recorded_at >= :recorded_at
+    AND reason ->> 'code' IN ('batch_recalled', 'serial_recalled')
+ORDER BY movement.source, movement.id
 """
 _KINDS = "SELECT warehouse, kind FROM receiving.warehouses WHERE company = :company"
 # Of one that has expired nothing is kept back, whatever is open.
@@ -106,7 +110,10 @@ class Recall:
     closed_by: str | None
     closed_reason: str | None
     evidence: str | None
-    released: bool
+    released_at: datetime | None
+    released_by: str | None
+    released_reason: str | None
+    released_evidence: str | None
     state: str
 
     @property
@@ -199,6 +206,12 @@ def goods_of(connection: Connection, recall: Recall) -> list[Recalled]:
 def contacts_of(connection: Connection, recall: Recall) -> list[Contact]:
     """Who was reached, in the order in which they were."""
     return [Contact(*row) for row in _rows(connection, _CONTACTS, source=recall.source, id=recall.id)]
+
+
+def refused_since(connection: Connection, recall: Recall) -> list[Key]:
+    """The movements that were refused for a recall, as they stand now."""
+    found = _rows(connection, _REFUSED, source=recall.source, id=recall.id, recorded_at=recall.recorded_at)
+    return [(source, name) for source, name in found]
 
 
 def kinds_of_warehouses(connection: Connection, company: str) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ _OF = OF_COMPANY.format("")
 _RECALLED = """
 SELECT goods.company, item, number, count(*) AS recalls
 FROM receiving.recall_goods AS goods JOIN receiving.recall USING (source, id)
-WHERE NOT mock AND NOT released AND tracking = '{tracking}' GROUP BY goods.company, item, number
+WHERE NOT mock AND released_at IS NULL AND tracking = '{tracking}' GROUP BY goods.company, item, number
 """
 _COUNTED = f"""
 SELECT company, item, each.{{number}}, 'recalls' AS what, cast(coalesce(recalled.recalls, 0) AS text) AS expected,

@@ -25,15 +25,23 @@ class Goods(NamedTuple):
     number: str
 
 
+class Reached(NamedTuple):
+    """Goods that a recall reaches besides those that it names: `made` of those, or units of a batch among them."""
+
+    goods: Goods
+    made: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A recall that was opened, and whether it is over."""
+    """A recall that was opened, whether it is over, and whether its goods were let go."""
 
     key: MovementKey
     company: str
     mock: bool
     recorded_at: datetime
     is_closed: bool
+    is_released: bool = False
 
 
 def read_goods(told: RecallOpened, limits: Limits) -> tuple[list[Goods], list[Reason]]:
@@ -82,6 +90,13 @@ def against_use(key: MovementKey, standing: Standing | None) -> list[Reason]:
     if standing is None:
         return [Reason("unknown_recall", None, facts)]
     return [Reason("recall_closed", None, facts)] if standing.is_closed else []
+
+
+def against_closing(key: MovementKey, standing: Standing | None, *, release: bool) -> list[Reason]:
+    """Why a recall cannot be closed; one that is closed may still let its goods go, once."""
+    if standing is not None and standing.is_closed and release and not (standing.is_released or standing.mock):
+        return []
+    return against_use(key, standing)
 
 
 def against_time(standing: Standing, reached_at: datetime | None, now: datetime) -> list[Reason]:

@@ -1,4 +1,4 @@
-"""What is asked one at a time under the id of its event, and answered once: reservations and cycle counts.
+"""What is asked one at a time under the id of its event, and answered once: reservations, cycle counts and recalls.
 
 What is refused for what may still come waits; for what stands in stock it is answered at once. What is decided, and
 what that writes, is a judge's.
@@ -41,10 +41,11 @@ AT_ONCE = frozenset({"insufficient_stock", "serial_not_here", "unknown_serial"})
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What became of each, and what others may have lacked until now."""
+    """What became of each, and what others may have lacked until now; `at_once`: nothing of it waits."""
 
     outcomes: Mapping[Key, Outcome]
     brought: Sequence[str] = ()
+    at_once: bool = False
 
 
 Judge = Callable[[Connection, Sequence[tuple[Waiter, Any]], Gate, datetime], Judged]
@@ -82,7 +83,7 @@ def _settle(
     judged = judges[asked[0][0].kind](connection, sound, gate, now)
     outcomes = {each.key: judged.outcomes.get(each.key) or _malformed(each, value, now) for each, value in asked}
     rejected = refused((each, outcomes[each.key]) for each, _ in asked)
-    early = [(each, told) for each, told in rejected if not _is_of_stock(told)]
+    early = [(each, told) for each, told in rejected if not (judged.at_once or _is_of_stock(told))]
     waits = who_waits(connection, early, gate, now, waited=waited)
     decided = [(each, outcomes[each.key]) for each, _ in asked if each.key not in waits]
     outputs = save_answers(connection, decided, waited=waited)

@@ -1,13 +1,21 @@
 """Recalls: opened, holders reached, closed; all recalls of a set are opened under one round of locks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from services.receiving.decide import patience
-from services.receiving.decide.recalls import Goods, against_opening, against_time, against_use, read_goods
+from services.receiving.decide.recalls import (
+    Goods,
+    against_closing,
+    against_opening,
+    against_time,
+    against_use,
+    read_goods,
+)
 from services.receiving.decide.stock import MovementKey
 from services.receiving.handlers.answering import Outcome, answer
 from services.receiving.handlers.asked import Judged, Judges
@@ -34,17 +42,18 @@ def _open(connection: Connection, asked: _Asked, gate: Gate, now: datetime) -> J
             begin[each.key] = (told.company, named)
     sound = [(each, told) for each, told in asked if each.key in begin]
     earnest = {each.key: begin[each.key] for each, told in sound if not told.mock}
-    made = recalls.lock_goods(connection, earnest)
-    made |= recalls.made_of(connection, {key: begin[key] for key in begin.keys() - earnest.keys()})
+    reached = recalls.lock_goods(connection, earnest)
+    reached |= recalls.reached_by(connection, {key: begin[key] for key in begin.keys() - earnest.keys()})
     locked_at = gate.clock()  # behind the locks: whatever left before them was accepted before this moment
     for each, told in sound:
-        goods = begin[each.key][1]
-        items = {one.item for one in (*goods, *made[each.key])}
+        goods, further = begin[each.key][1], reached[each.key]
+        items = {one.item for one in (*goods, *(found.goods for found in further))}
         at = recalls.last_recorded(connection, told.company, items, locked_at)
-        recalls.save_recall(connection, each.key, told, goods, made[each.key], (each.since, at))
-        log.info("recalled", source=each.source, id=each.id, goods=len(goods), made=len(made[each.key]), mock=told.mock)
+        recalls.save_recall(connection, each.key, told, goods, further, (each.since, at))
+        log.info("recalled", source=each.source, id=each.id, goods=len(goods), reached=len(further), mock=told.mock)
         outcomes[each.key] = answer(each, told.company, [], at)
-    return Judged(outcomes, [patience.recall_key(*each.key) for each, _ in sound])
+    # A recall that stops nothing while it waits for a number that is mistyped would be worse than none.
+    return Judged(outcomes, [patience.recall_key(*each.key) for each, _ in sound], at_once=True)
 
 
 def _goods_of(connection: Connection, told: RecallOpened, gate: Gate) -> tuple[list[Goods], list[Reason]]:
@@ -73,13 +82,15 @@ def _reach(connection: Connection, asked: _Asked, gate: Gate, now: datetime) -> 
 
 
 def _close(connection: Connection, asked: _Asked, gate: Gate, now: datetime) -> Judged:  # noqa: ARG001 - as above
+    found = recalls.lock_recalls(connection, {_named(*each) for each in asked})
     outcomes: dict[Key, Outcome] = {}
     for each, told in asked:
         key = _named(each, told)
-        standing = recalls.lock_recalls(connection, [key]).get(key)
-        reasons = against_use(key, standing)
+        standing = found.get(key)
+        reasons = against_closing(key, standing, release=told.release)
         if standing is not None and not reasons:
             recalls.close_recall(connection, standing, told, now)
+            found[key] = replace(standing, is_closed=True, is_released=standing.is_released or told.release)
         outcomes[each.key] = answer(each, standing.company if standing is not None else None, reasons, now)
     return Judged(outcomes)
 

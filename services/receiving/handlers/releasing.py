@@ -11,7 +11,7 @@ from services.receiving.handlers import asked, cycle_counts, definitions, moveme
 from services.receiving.handlers.gate import NAME, Gate, Settled
 from services.receiving.store.waiting import Waiter, due_waiters, forget_waiting, is_anyone_due, standing
 from shared import outbox, releasing
-from shared.contracts.registry import MOVEMENT_REQUESTED
+from shared.contracts.registry import COUNT_ACCEPTED, COUNT_CANCELLED, MOVEMENT_REQUESTED, RECALL_CLOSED
 from shared.releasing import Releasing
 from shared.service import Handled, Step
 
@@ -41,8 +41,12 @@ def _try_again(gate: Gate, waiters: Sequence[Waiter], connection: Connection) ->
     return Handled(outputs, released, more=any(each.woke for each in settled), counts=counts)
 
 
-def _definitions_first(waiter: Waiter) -> tuple[bool, str]:
-    return (waiter.kind == MOVEMENT_REQUESTED, waiter.kind)
+def _definitions_first(waiter: Waiter) -> tuple[bool, bool, str]:
+    """What ends something comes behind what else is said of it."""
+    return (waiter.kind == MOVEMENT_REQUESTED, waiter.kind in _ENDS, waiter.kind)
+
+
+_ENDS = frozenset({COUNT_ACCEPTED, COUNT_CANCELLED, RECALL_CLOSED})
 
 
 _TRY_AGAIN: Mapping[str, Callable[[Sequence[Waiter], Connection, Gate], Settled]] = {

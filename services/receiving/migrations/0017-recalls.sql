@@ -11,7 +11,7 @@ ALTER TABLE receiving.serial
     ADD CONSTRAINT recalls_are_counted CHECK (recalls >= 0);
 
 -- Its row is the lock of all that belongs to it. since: when it was asked for; evidence: the SHA-256 of the file that
--- closed it; released: what it is about was let go.
+-- closed it; released_*: what it is about was let go, when it was closed or later.
 CREATE TABLE receiving.recall (
     source text NOT NULL,
     id text NOT NULL,
@@ -26,13 +26,17 @@ CREATE TABLE receiving.recall (
     closed_by text,
     closed_reason text,
     evidence text,
-    released boolean NOT NULL DEFAULT false,
+    released_at timestamptz,
+    released_by text,
+    released_reason text,
+    released_evidence text,
     PRIMARY KEY (source, id),
     CONSTRAINT closed_with_evidence CHECK ((closed_at IS NULL) = (evidence IS NULL)),
-    CONSTRAINT released_when_closed CHECK (closed_at IS NOT NULL OR NOT released)
+    CONSTRAINT released_with_evidence CHECK ((released_at IS NULL) = (released_evidence IS NULL)),
+    CONSTRAINT released_when_closed CHECK (released_at >= closed_at)
 );
 
--- What is recalled: what it began with (named), and what was made of that. number: of a batch or a serial, as `tracking`
+-- What is recalled: what it began with (named; the units of a batch too, as they were its then), and what was made of that. number: of a batch or a serial, as `tracking`
 -- says; empty for untracked goods, which nobody can tell from others of their kind and which stay free.
 CREATE TABLE receiving.recall_goods (
     source text NOT NULL,
@@ -68,7 +72,8 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON receiving.reca
 
 CREATE VIEW receiving.recalls AS
     SELECT source, id, company, mock, document, actor, reason, since, recorded_at, closed_at, closed_by, closed_reason,
-           evidence, released, CASE WHEN closed_at IS NULL THEN 'open' ELSE 'closed' END AS state
+           evidence, released_at, released_by, released_reason, released_evidence,
+           CASE WHEN closed_at IS NULL THEN 'open' ELSE 'closed' END AS state
     FROM receiving.recall;
 
 CREATE VIEW receiving.recalled_goods AS

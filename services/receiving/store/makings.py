@@ -10,14 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from sqlalchemy import Connection
 
 from services.receiving.decide.allocation import Accepted
-from services.receiving.decide.recalls import Goods
+from services.receiving.decide.recalls import Goods, Reached
 from shared.contracts.movement import Leg, MovementAllocated
 from shared.db import columns, copy, query, run
 from shared.purposes import PURPOSES, Flow, Tracking
 from shared.quantities import ZERO
 
 _FORGET = "DELETE FROM receiving.making WHERE (company, source, id) = (:company, :source, :id)"
-# A batch of an item that is kept in serials is its units. UNION lets go of what was found before, so that it ends.
+# A batch of an item that is kept in serials is its units. UNION lets go of what was found before, so that it ends. Each
+# step is a look-up by key (OFFSET 0), also where the planner knows nothing of a table that has just been filled.
 _DESCENDANTS = """
 WITH RECURSIVE begin (item, tracking, number) AS (
     SELECT * FROM unnest(cast(:item AS text[]), cast(:tracking AS text[]), cast(:number AS text[]))
@@ -35,22 +36,26 @@ WITH RECURSIVE begin (item, tracking, number) AS (
             AND took.number <> '' AND NOT took.produced
         OFFSET 0
     ) AS movement
-    JOIN receiving.making AS made
-        ON (made.company, made.source, made.id) = (:company, movement.source, movement.id) AND made.produced
+    CROSS JOIN LATERAL (
+        SELECT item, tracking, number FROM receiving.making AS came
+        WHERE (came.company, came.source, came.id) = (:company, movement.source, movement.id) AND came.produced
+        OFFSET 0
+    ) AS made
 )
-(SELECT * FROM descendant EXCEPT (SELECT * FROM begin UNION ALL SELECT * FROM own)) ORDER BY item, tracking, number
+SELECT item, tracking, number, (item, tracking, number) NOT IN (SELECT * FROM own) AS made
+FROM (SELECT * FROM descendant EXCEPT SELECT * FROM begin) AS found ORDER BY item, tracking, number
 """
 _COLUMNS = "company, source, id, produced, item, tracking, number"
 
 
-def descendants(connection: Connection, company: str, goods: Iterable[Goods]) -> list[Goods]:
-    """All that was made of these goods, of what was made of that, and so on; sorted.
+def descendants(connection: Connection, company: str, goods: Iterable[Goods]) -> list[Reached]:
+    """The units of these batches, all that was made of these goods, of what was made of that, and so on; sorted.
 
-    The goods themselves are none of them, nor the units of a batch among them, also where they went into themselves.
-    What was made of an untracked product nobody can tell: it ends the way.
+    The goods themselves are none of them, also where they went into themselves. What was made of an untracked product
+    nobody can tell: it ends the way.
     """
     rows = query(connection, _DESCENDANTS, company=company, **columns(list(goods), "item tracking number"))
-    return [Goods(row.item, Tracking(row.tracking), row.number) for row in rows]
+    return [Reached(Goods(row.item, Tracking(row.tracking), row.number), row.made) for row in rows]
 
 
 def save_makings(connection: Connection, accepted: Iterable[Accepted]) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from services.receiving.decide.recalls import Goods, Standing
+from services.receiving.decide.recalls import Goods, Reached, Standing
 from services.receiving.decide.stock import MovementKey
 from services.receiving.store.makings import descendants
 from shared.contracts.recall import RecallClosed, RecallOpened, RecallReached
@@ -57,16 +57,21 @@ WHERE {_BATCHES}
 """
 _FREE_UNITS = f"UPDATE receiving.serial SET recalls = recalls - 1 WHERE {_UNITS}"
 _LOCK_RECALLS = """
-SELECT source, id, company, mock, recorded_at, closed_at IS NOT NULL AS is_closed FROM receiving.recall
-WHERE (source, id) IN (SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[])))
+SELECT source, id, company, mock, recorded_at, closed_at IS NOT NULL AS closed, released_at IS NOT NULL AS released
+FROM receiving.recall WHERE (source, id) IN (SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[])))
 ORDER BY source, id FOR NO KEY UPDATE
 """
 _GOODS = "SELECT item, tracking, number FROM receiving.recall_goods WHERE (source, id) = (:source, :id)"
 _CLOSE = """
-UPDATE receiving.recall SET
-    closed_at = :at, closed_by = :actor, closed_reason = :reason, evidence = :evidence, released = :release
+UPDATE receiving.recall SET closed_at = :at, closed_by = :actor, closed_reason = :reason, evidence = :evidence
 WHERE (source, id) = (:source, :id)
 """
+_RELEASE = """
+UPDATE receiving.recall SET
+    released_at = :at, released_by = :actor, released_reason = :reason, released_evidence = :evidence
+WHERE (source, id) = (:source, :id)
+"""
+_KEY = "company item number"
 
 
 def known_goods(connection: Connection, company: str, goods: Iterable[Goods]) -> set[Goods]:
@@ -75,25 +80,35 @@ def known_goods(connection: Connection, company: str, goods: Iterable[Goods]) ->
     return {Goods(row.item, Tracking(row.tracking), row.number) for row in rows}
 
 
-def made_of(connection: Connection, asked: Asked) -> dict[MovementKey, list[Goods]]:
-    """All that was made of what each recall begins with."""
+def reached_by(connection: Connection, asked: Asked) -> dict[MovementKey, list[Reached]]:
+    """All that each recall reaches besides what it begins with."""
     return {key: descendants(connection, *begin) for key, begin in asked.items()}
 
 
-def lock_goods(connection: Connection, asked: Asked) -> dict[MovementKey, list[Goods]]:
-    """All that was made of what each recall begins with, locked together with that: nothing of it leaves any more.
+def lock_goods(connection: Connection, asked: Asked) -> dict[MovementKey, list[Reached]]:
+    """All that each recall reaches besides what it begins with, locked together with that: nothing of it leaves.
 
-    Contended where more was made, or units went elsewhere, until the locks were held.
+    What was made until the locks were held is locked as well, until there is no more of it: what is locked makes
+    nothing. Contended where units go elsewhere meanwhile.
     """
-    found = made_of(connection, asked)
-    goods = {(asked[key][0], each) for key, made in found.items() for each in (*asked[key][1], *made)}
-    batches, units = _lists(goods, Tracking.BATCH), _lists(goods, Tracking.SERIAL)
+    locked: set[tuple[str, Goods]] = set()
+    while True:
+        found = reached_by(connection, asked)
+        begin = {(company, each) for company, goods in asked.values() for each in goods}
+        wanted = begin | {(asked[key][0], each.goods) for key, reached in found.items() for each in reached}
+        if wanted <= locked:
+            return found
+        _lock(connection, wanted - locked)
+        locked |= wanted
+
+
+def _lock(connection: Connection, goods: Collection[tuple[str, Goods]]) -> None:
+    units = _lists(goods, Tracking.SERIAL)
     bins = {tuple(row) for row in query(connection, _LOCK_BINS, **units)}
-    query(connection, _LOCK_BATCHES, **batches)
+    query(connection, _LOCK_BATCHES, **_lists(goods, Tracking.BATCH))
     standing = {tuple(row) for row in query(connection, _LOCK_UNITS, **units) if row.warehouse is not None}
-    if not standing <= bins or made_of(connection, asked) != found:
-        raise Contended("goods moved, or were worked up, while they were recalled")
-    return found
+    if not standing <= bins:
+        raise Contended("units moved while they were recalled")
 
 
 def last_recorded(connection: Connection, company: str, items: Collection[str], now: datetime) -> datetime:
@@ -108,25 +123,30 @@ def save_recall(
     key: MovementKey,
     told: RecallOpened,
     goods: Sequence[Goods],
-    made: Sequence[Goods],
+    reached: Sequence[Reached],
     times: tuple[datetime, datetime],
 ) -> None:
-    """Note a recall with its goods, and keep these from leaving unless it is a mock; `times`: asked for, accepted."""
+    """Note a recall with its goods, and keep these from leaving unless it is a mock; `times`: asked for, accepted.
+
+    The units of a batch are what is named by it.
+    """
     about = (told.company, told.mock, told.document, told.actor, told.reason)
     names = "source, id, company, mock, document, actor, reason, since, recorded_at"
     copy(connection, "receiving.recall", names, [(*key, *about, *times)])
-    named = [(*key, told.company, *each, True) for each in goods]
-    rows = [*named, *((*key, told.company, *each, False) for each in made)]
+    about_all = [*((each, True) for each in goods), *((each.goods, not each.made) for each in reached)]
+    rows = [(*key, told.company, *each, named) for each, named in about_all]
     copy(connection, "receiving.recall_goods", "source, id, company, item, tracking, number, named", rows)
     if not told.mock:
-        _change(connection, told.company, (*goods, *made), _FREEZE_BATCHES, _FREEZE_UNITS)
+        _change(connection, told.company, (each for each, _ in about_all), _FREEZE_BATCHES, _FREEZE_UNITS)
 
 
 def lock_recalls(connection: Connection, keys: Collection[MovementKey]) -> dict[MovementKey, Standing]:
     """Those of these recalls that are known, locked."""
     rows = query(connection, _LOCK_RECALLS, **columns(sorted(keys), "source id")) if keys else ()
     return {
-        (row.source, row.id): Standing((row.source, row.id), row.company, row.mock, row.recorded_at, row.is_closed)
+        (row.source, row.id): Standing(
+            (row.source, row.id), row.company, row.mock, row.recorded_at, row.closed, row.released
+        )
         for row in rows
     }
 
@@ -139,26 +159,31 @@ def save_reached(connection: Connection, key: MovementKey, by: MovementKey, told
 
 
 def close_recall(connection: Connection, standing: Standing, told: RecallClosed, now: datetime) -> None:
-    """A recall is over; where it was a false alarm, its goods are let go."""
-    about = {"actor": told.actor, "reason": told.reason, "evidence": told.evidence, "release": told.release}
+    """A recall is over; where it was a false alarm, its goods are let go, also when that is found out later."""
     source, identifier = standing.key
-    run(connection, _CLOSE, source=source, id=identifier, at=now, **about)
+    about = {"source": source, "id": identifier, "at": now, "actor": told.actor}
+    about |= {"reason": told.reason, "evidence": told.evidence}
+    if not standing.is_closed:
+        run(connection, _CLOSE, **about)
     if told.release and not standing.mock:
-        rows = query(connection, _GOODS, source=source, id=identifier)
-        goods = [Goods(row.item, Tracking(row.tracking), row.number) for row in rows]
-        locked = {(standing.company, each) for each in goods}
-        query(connection, _LOCK_BATCHES, **_lists(locked, Tracking.BATCH))
-        query(connection, _LOCK_UNITS, **_lists(locked, Tracking.SERIAL))
-        _change(connection, standing.company, goods, _FREE_BATCHES, _FREE_UNITS)
+        run(connection, _RELEASE, **about)
+        _let_go(connection, standing)
+
+
+def _let_go(connection: Connection, standing: Standing) -> None:
+    source, identifier = standing.key
+    rows = query(connection, _GOODS, source=source, id=identifier)
+    goods = [Goods(row.item, Tracking(row.tracking), row.number) for row in rows]
+    locked = {(standing.company, each) for each in goods}
+    query(connection, _LOCK_BATCHES, **_lists(locked, Tracking.BATCH))
+    query(connection, _LOCK_UNITS, **_lists(locked, Tracking.SERIAL))
+    _change(connection, standing.company, goods, _FREE_BATCHES, _FREE_UNITS)
 
 
 def _change(connection: Connection, company: str, goods: Iterable[Goods], batches: str, units: str) -> None:
     of = {(company, each) for each in goods}
     run(connection, batches, **_lists(of, Tracking.BATCH))
     run(connection, units, **_lists(of, Tracking.SERIAL))
-
-
-_KEY = "company item number"
 
 
 def _lists(goods: Iterable[tuple[str, Goods]], tracking: Tracking) -> Mapping[str, str]:
