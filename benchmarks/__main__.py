@@ -230,6 +230,7 @@ def _reserved(where: Rig, plan: Plan, _: Figures) -> Figures:
             "rates": [[round(run.rate, 1) for run in runs] for runs in (found.without, found.beside)],
             "cpu_us": {service: {"without": before, "with": after} for service, (before, after) in spent.items()},
         },
+        also=f"with {plan.reservations:,}",
     )
     return {"reserved": figure}
 
@@ -254,7 +255,7 @@ def _traced(where: Rig, plan: Plan, _: Figures) -> Figures:
             "goods": {name: each.goods for name, each in asked.items()},
             "events": {name: each.events for name, each in asked.items()},
         },
-        also=f"{slowest}: {answer}; all others {others:g} ms at most",
+        also=f"{slowest}: {answer}; all others {others:g} ms at most; among {plan.traced:,}",
     )
     return {"P10": figure}
 

@@ -32,11 +32,7 @@ def faults() -> list[Fault]:
         Fault("the same ids with other content", _other_content, parkable=frozenset({"conflicting_duplicate"})),
         Fault("any order, also between the services", _disorder, load=_shuffled),
         Fault("returns, cancellations and costs before what they name", _nothing, load=_followers_first),
-        Fault(
-            "counts, a hold, closing and reopening in flight",
-            _close_in_flight,
-            note="a recall is not injected: there is no such message yet; a batch is held and released instead",
-        ),
+        Fault("counts, a hold, a recall, closing and reopening in flight", _close_in_flight),
         Fault("one serial received in two places at once", _same_serials_at_once, quick=True),
         Fault("poison between good messages", poison, parkable=MALFORMED, quick=True, repeatable=True),
         Fault("100,000 serials in one line", _many_serials),
@@ -125,13 +121,20 @@ def _followers_first(scene: Scene, count: int) -> Sequence[Event]:
 
 
 def _close_in_flight(scene: Scene) -> None:
-    """Yesterday is closed, opened and closed again, while movements of these days and counts come in."""
+    """Yesterday is closed, opened and closed again, while movements of these days and counts come in.
+
+    A batch is held, another one is recalled, with what is repacked of it; both are free again in the end.
+    """
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     batch = {"company": goods.COMPANY, "item": goods.BATCHED[0], "batch": f"{goods.BATCHED[0]}-B0", "actor": "ann"}
     _tell(scene, "batch.held.v1", "hold", {**batch, "reason": "a complaint"})
+    recalled = {"goods": [{"item": goods.BATCHED[0], "batch": f"{goods.BATCHED[0]}-B1"}]}
+    _tell(scene, "recall.opened.v1", "recall", {**_who(reason="a rash"), **recalled})
     _close(scene, "close 1", yesterday)
     _tell(scene, "period.reopened.v1", "reopen", _who(open_from=yesterday.isoformat()))
     _close(scene, "close 2", yesterday)
+    over = {"recall": {"id": "recall"}, "evidence": "0" * 64, "release": True}
+    _tell(scene, "recall.closed.v1", "recall over", {**over, "actor": "ann", "reason": "it was nothing"})
     _tell(scene, "batch.released.v1", "release", {**batch, "reason": "it was nothing"})
 
 
