@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,32 +12,16 @@ from sqlalchemy import Engine
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
 from tests.builders import COMPANY, SOURCE
 from tests.commands import environment, invoke
-from tests.receiving_builders import EVENING, after, comes, goes, movement
-from tests.tracing_builders import BATCHED, UNITS, Floor
+from tests.receiving_builders import EVENING, after, goes, movement
+from tests.tracing_builders import Floor, made_cream
 
 SINCE = EVENING + timedelta(hours=2)
 
 
 def creams(engine: Engine) -> Floor:
     """Oil of two suppliers was made into cream, some of which was delivered, sold to nobody by name, and issued."""
-    floor = Floor(engine, oil=BATCHED, cream=BATCHED, box=BATCHED, jar={}, rest={}, motor=UNITS)
-    floor.gate.define(
-        "batch", company=COMPANY, item="oil", batch="O1", supplier_batch="7/26", manufactured_on=date(2026, 1, 5)
-    )
+    floor = made_cream(engine)
     floor.tell(
-        movement("purchase_receipt", comes("oil", 6, batch="O1"), id="R1", document="bill 1", supplier="Rose Ltd"),
-        movement("purchase_receipt", comes("oil", 4, batch="O2"), id="R2", supplier="Oil & Sons"),
-        movement("opening_stock", comes("jar", 50), id="R3"),
-        movement(
-            "manufacture",
-            goes("oil", 6, batch="O1"),
-            goes("oil", 2, batch="O2"),
-            goes("jar", 20),
-            comes("cream", 16, batch="C1", rate=None),
-            comes("rest", 4, scrap=True, rate="1"),
-            id="MAKE",
-            at=after(10),
-        ),
         movement("delivery", goes("cream", 5, batch="C1"), id="D1", at=after(20), customer="Ann", document="note 1"),
         movement("delivery", goes("cream", 3, batch="C1"), id="D2", at=after(21), customer="Bob"),
     )

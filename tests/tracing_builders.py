@@ -1,7 +1,7 @@
 """A shop whose goods are made, sold, moved and returned, through gate and ledger; and what a trace tells of them."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Engine
@@ -15,7 +15,7 @@ from shared.contracts.movement import MovementAllocated, MovementRequested, Refe
 from shared.contracts.registry import MOVEMENT_ALLOCATED
 from shared.db import transaction
 from tests.builders import deliver, revalue_all
-from tests.receiving_builders import Gate, decoded, define_shop, events, movement
+from tests.receiving_builders import Gate, after, comes, decoded, define_shop, events, goes, movement
 
 BATCHED = {"tracking": "batch", "create_batches_on_receipt": True}
 UNITS = {"tracking": "serial", "serial_series": "S-.##"}
@@ -73,6 +73,30 @@ class Floor:
         """The balances of all that a trace found."""
         told = tell(self.trace(item, batch, **how))
         return [text for branch in told if branch.text == "mass balance" for _, text in list(branch.lines())[1:]]
+
+
+def made_cream(engine: Engine) -> Floor:
+    """Oil came of two suppliers; cream was made of both, and of jars that nobody can tell apart."""
+    floor = Floor(engine, oil=BATCHED, cream=BATCHED, box=BATCHED, jar={}, rest={}, motor=UNITS, pump=UNITS)
+    floor.gate.define(
+        "batch", company="shop", item="oil", batch="O1", supplier_batch="7/26", manufactured_on=date(2026, 1, 5)
+    )
+    floor.tell(
+        movement("purchase_receipt", comes("oil", 6, batch="O1"), id="R1", document="bill 1", supplier="Rose Ltd"),
+        movement("purchase_receipt", comes("oil", 4, batch="O2"), id="R2", supplier="Oil & Sons"),
+        movement("opening_stock", comes("jar", 50), id="R3"),
+        movement(
+            "manufacture",
+            goes("oil", 6, batch="O1"),
+            goes("oil", 2, batch="O2"),
+            goes("jar", 20),
+            comes("cream", 16, batch="C1", rate=None),
+            comes("rest", 4, scrap=True, rate="1"),
+            id="MAKE",
+            at=after(10),
+        ),
+    )
+    return floor
 
 
 def lines(found: Trace) -> list[str]:

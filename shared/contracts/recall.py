@@ -15,7 +15,7 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class RecalledGoods(Contract, frozen=True, kw_only=True):
-    """What is recalled: a batch, which of an item with serials is all of its units; or these serials.
+    """What is recalled: a batch, which of an item with serials is all of its units; or these serials; or both.
 
     `serials` is a list, or a text with one per line, commas, and ranges (`A001-A050`).
     """

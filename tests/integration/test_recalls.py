@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from services.receiving.store.availability import available
 from shared.contracts.movement import MovementRequested, Reference
 from shared.contracts.outcome import OutcomeAccepted, OutcomeRejected
+from shared.contracts.recall import RecalledGoods
 from shared.db import transaction
 from tests.builders import COMPANY
 from tests.gate_builders import accepted_ids
@@ -103,6 +104,18 @@ def test_a_unit_stays_recalled_whatever_batch_it_is_said_to_be_of_later(gate: Ga
     gate.accept(movement("material_receipt", comes("phone", serials="H2", batch="L9"), id="B", at=after(40)))
     assert sells(gate, "D1", goes("phone", serials="H1")) == ["serial_recalled"]
     assert sells(gate, "D2", goes("phone", serials="H2")) == ["serial_recalled"]
+
+
+def test_a_recall_that_names_a_batch_and_some_serials_is_of_both(gate: Gate) -> None:
+    recall(gate, "R1", RecalledGoods(item="phone", batch="L1", serials="H1"), RecalledGoods(item="pump", serials="P3"))
+    assert [number for _, _, number, named in goods_of(gate.engine, "R1") if named] == [
+        "L1",
+        "H1",
+        "H2",
+        "H3",
+        "H4",
+        "P3",
+    ]
 
 
 def test_a_mock_recall_finds_all_of_it_and_stops_nothing(gate: Gate) -> None:

@@ -1,7 +1,6 @@
 """Traces through gate and ledger: making, repack, returns, transfers, cancellations, as of a time; mass balances."""
 
 from collections.abc import Iterator
-from datetime import date
 
 import pytest
 from sqlalchemy import Engine
@@ -23,32 +22,12 @@ from shared.db import transaction
 from shared.errors import StockbookError
 from tests.builders import SOURCE
 from tests.receiving_builders import after, comes, goes, line, movement, moves
-from tests.tracing_builders import BATCHED, UNITS, Floor, numbers
+from tests.tracing_builders import Floor, made_cream, numbers
 
 
 @pytest.fixture
 def floor(engine: Engine) -> Floor:
-    """Oil came of two suppliers; cream was made of both, and of jars that nobody can tell apart."""
-    floor = Floor(engine, oil=BATCHED, cream=BATCHED, box=BATCHED, jar={}, rest={}, motor=UNITS, pump=UNITS)
-    floor.gate.define(
-        "batch", company="shop", item="oil", batch="O1", supplier_batch="7/26", manufactured_on=date(2026, 1, 5)
-    )
-    floor.tell(
-        movement("purchase_receipt", comes("oil", 6, batch="O1"), id="R1", document="bill 1", supplier="Rose Ltd"),
-        movement("purchase_receipt", comes("oil", 4, batch="O2"), id="R2", supplier="Oil & Sons"),
-        movement("opening_stock", comes("jar", 50), id="R3"),
-        movement(
-            "manufacture",
-            goes("oil", 6, batch="O1"),
-            goes("oil", 2, batch="O2"),
-            goes("jar", 20),
-            comes("cream", 16, batch="C1", rate=None),
-            comes("rest", 4, scrap=True, rate="1"),
-            id="MAKE",
-            at=after(10),
-        ),
-    )
-    return floor
+    return made_cream(engine)
 
 
 def _sold(floor: Floor) -> None:

@@ -60,13 +60,12 @@ def read_goods(told: RecallOpened, limits: Limits) -> tuple[list[Goods], list[Re
 
 
 def _goods(told: RecalledGoods, limits: Limits) -> Iterator[Goods]:
-    """A batch and serials together are units of that batch: the units alone are meant."""
-    serials = read_serials(told.serials, limits.serials) if told.serials is not None else []
-    batch = (told.batch or "").strip()
-    if not isinstance(serials, TooMany) and serials:
-        yield from (Goods(told.item, Tracking.SERIAL, number) for number in serials)
-    elif batch:
+    """What names a batch and serials means both: rather too much is stopped than too little."""
+    if batch := (told.batch or "").strip():
         yield Goods(told.item, Tracking.BATCH, batch)
+    serials = read_serials(told.serials, limits.serials) if told.serials is not None else []
+    if not isinstance(serials, TooMany):  # all of them were counted before
+        yield from (Goods(told.item, Tracking.SERIAL, number) for number in serials)
 
 
 def against_opening(goods: Iterable[Goods], items: Collection[str], known: Collection[Goods]) -> list[Reason]:

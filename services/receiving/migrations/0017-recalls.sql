@@ -33,7 +33,7 @@ CREATE TABLE receiving.recall (
     PRIMARY KEY (source, id),
     CONSTRAINT closed_with_evidence CHECK ((closed_at IS NULL) = (evidence IS NULL)),
     CONSTRAINT released_with_evidence CHECK ((released_at IS NULL) = (released_evidence IS NULL)),
-    CONSTRAINT released_when_closed CHECK (released_at >= closed_at)
+    CONSTRAINT released_when_closed CHECK (released_at IS NULL OR closed_at IS NOT NULL)
 );
 
 -- What is recalled: what it began with (named; the units of a batch too, as they were its then), and what was made of that. number: of a batch or a serial, as `tracking`
