@@ -311,6 +311,13 @@ def test_a_false_alarm_may_be_found_out_when_the_recall_is_closed(gate: Gate) ->
     assert told == [("ama", EVIDENCE, "cd" * 32)]
 
 
+def test_a_false_alarm_may_be_told_by_a_gate_whose_clock_is_behind(gate: Gate) -> None:
+    recall(gate, "R1", batch("oil", "O1"))
+    tell(gate, closed("E1", "R1"))
+    gate.now = EVENING - timedelta(minutes=3)
+    assert isinstance(tell(gate, closed("E2", "R1", release=True)), OutcomeAccepted)
+
+
 def test_of_two_ends_of_a_recall_in_one_set_the_first_counts(gate: Gate) -> None:
     recall(gate, "R1", batch("oil", "O1"))
     told = gate.send(closed("E1", "R1", release=True), closed("E2", "R1", release=True))
