@@ -131,7 +131,9 @@ def spread(amount: Decimal, weights: Sequence[Decimal], digits: int) -> list[Dec
 
 def plain(value: Decimal) -> str:
     """A decimal as people write it: no exponent, no zeros behind the last digit."""
-    text = f"{value:f}"
+    text = str(value)
+    if "E" in text:
+        text = f"{value:f}"  # takes five times as long
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text

@@ -11,6 +11,7 @@ import ssl
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import amqp
@@ -28,6 +29,9 @@ FORBIDDEN = frozenset({403})
 FORBIDDEN_OR_DIFFERENT = frozenset({403, 406})
 _NO_SUCH_ACCOUNT_OR_VHOST = frozenset({403, 530})
 _QUEUE_TROUBLE = frozenset({404, 406})
+
+_PIECE = 16 * 1024
+"""How many bytes are read at once, if so many have come; no larger, for the library copies what it leaves."""
 
 _TRANSPORT = {
     "read_timeout": 10,
@@ -52,6 +56,8 @@ class Link:
         self._connection = connection
         self.named = {"user_id": user} if user else {}  # what is published here says so, and the broker checks it
         self._socket = connection.sock
+        self._transport = connection.transport
+        self._read_at_once()
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self.channel = self.open_channel()
@@ -106,9 +112,21 @@ class Link:
         """Drop the connection without a word."""
         self._connection.collect()
 
+    def _read_at_once(self) -> None:
+        """The library asks the system for each part of a frame, a dozen times a message; it keeps what it is given
+        beyond that."""
+        receive = self._transport._quick_recv
+        self._transport._quick_recv = partial(_receive, receive)
+
     def _is_readable(self, wait: float) -> bool:
+        if self._transport._read_buffer:
+            return True
         decrypted = getattr(self._socket, "pending", None)
         return bool(decrypted and decrypted()) or bool(self._poll.poll(math.ceil(wait * 1000)))
+
+
+def _receive(receive: Callable[[int], bytes], size: int) -> bytes:
+    return receive(max(size, _PIECE))
 
 
 def open_link(urls: Sequence[str], heartbeat: int = HEARTBEAT) -> Link:

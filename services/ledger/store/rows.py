@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from services.ledger.decide.state import BatchKey, BinKey
@@ -17,6 +18,7 @@ KEYS = "unnest(cast(:source AS text[]), cast(:id AS text[]))"
 BINS = "unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]))"
 BIN = "company = :company AND item = :item AND warehouse = :warehouse"
 _NOTHING = "[]"
+_decimals = msgspec.json.Decoder(list[Decimal])
 
 
 def fetch(connection: Connection, statement: str, **parameters: object) -> Sequence[Any]:
@@ -43,7 +45,7 @@ def write_layers(layers: Iterable[Layer]) -> str:
 
 def read_layers(text: str) -> deque[Layer]:
     """The layers that `write_layers` wrote."""
-    numbers = iter([Decimal(number) for number in json.loads(text)])
+    numbers = iter(_decimals.decode(text))
     return deque(map(Layer, numbers, numbers, numbers))
 
 

@@ -4,12 +4,13 @@ An account that holds stock says what stock is worth, so nothing else is booked 
 to the account of its warehouse.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 
 from services.receiving.decide.case import Case
 from services.receiving.decide.stock import Company
 from shared.contracts.movement import MovementAllocated
-from shared.purposes import Flow, Role
+from shared.purposes import Flow, Purpose, Role
 
 TENDERS = ("cash", "card")
 """Kinds of tender that have an account by default, of their own name; any other kind is an account of the company."""
@@ -23,8 +24,7 @@ def account_of(company: Company, role: Role) -> str:
 def booked_accounts(case: Case) -> dict[Role, str]:
     """The account of each role that the movement books to, with its difference account in place; faults are noted."""
     purpose = case.purpose
-    roles = {purpose.debit, purpose.credit, purpose.gap, purpose.true_up, Role.STOCK_ADJUSTMENT} - {Role.STOCK}
-    accounts = {role: account_of(case.company, role) for role in sorted(roles)}
+    accounts = {role: account_of(case.company, role) for role in _roles_of(purpose)}
     named = case.movement.difference_account
     counter = purpose.counter
     opening = case.movement.opening and purpose.flow is Flow.COUNT
@@ -43,6 +43,12 @@ def booked_accounts(case: Case) -> dict[Role, str]:
         if holds_stock(case.company, account):
             case.refuse("account_holds_stock", None, account=account, role=role.value)
     return accounts
+
+
+@cache
+def _roles_of(purpose: Purpose) -> Sequence[Role]:
+    roles = {purpose.debit, purpose.credit, purpose.gap, purpose.true_up, Role.STOCK_ADJUSTMENT}
+    return sorted(roles - {Role.STOCK})
 
 
 def named_account(case: Case, line: int | None, named: str | None, default: str) -> str:

@@ -212,7 +212,7 @@ def _against(original: MovementAllocated | None) -> MovementName | None:
 
 def _remember_exits(case: Case, allocated: MovementAllocated) -> None:
     """Note of each serial that left by which ledger entry it did: should it come back, it is worth as much."""
-    if case.purpose.flow is Flow.MOVE:
+    if case.purpose.flow is Flow.MOVE or not any(leg.serials for leg in allocated.legs):
         return
     for entry, leg in legs_with_entries(allocated):
         for number in leg.serials if leg.quantity < ZERO else ():

@@ -287,9 +287,9 @@ class Stock:
         for key in [key for key in self.pick_orders if key[:2] in changed]:
             del self.pick_orders[key]
         for name in Changes.__slots__:
-            own = getattr(draft, name).own
-            getattr(self, name).update(own)
-            getattr(self.changed, name).update(own)
+            if own := getattr(draft, name).own:
+                getattr(self, name).update(own)
+                getattr(self.changed, name).update(own)
 
 
 @dataclass(slots=True)
