@@ -17,8 +17,9 @@ CHORE_SECONDS_ALONE = 0.3
 CHORE_REST = 1.0
 """While messages are coming in, a chore rests so many times as long as its last piece took: others need the machine."""
 
-QUIET = 3.0
-"""For how many seconds no message must have come in, that a worker is alone."""
+QUIET = 0.5
+"""For how many seconds no message must have come in, that a worker is alone. Who does something ever so often waits for
+a piece, then; were it longer, a single late movement would have its bins valued anew at half the speed."""
 
 
 class Pace:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from services.ledger import store
 from services.ledger.decide.posting import BinKey, Stamps, in_order, post, stamps_of, try_out
 from services.ledger.decide.state import bins_of
-from services.ledger.handlers.revaluing import revalue_next
+from services.ledger.handlers.revaluing import Revaluing
 from services.ledger.store.chain import CHAINED
 from shared import chaining, outbox, parked, replay
 from shared.contracts.codec import write
@@ -34,7 +34,7 @@ def service() -> Service:
         parked.sweep(SCHEMA),
         *chaining.sweeps(CHAINED),
     )
-    return Service(SCHEMA, HANDLERS, sweeps, give_up=give_up, replay=replay.due(SCHEMA), chore=revalue_next)
+    return Service(SCHEMA, HANDLERS, sweeps, give_up=give_up, replay=replay.due(SCHEMA), chore=Revaluing())
 
 
 def post_allocated(inputs: Sequence[Input], connection: Connection) -> Handled:

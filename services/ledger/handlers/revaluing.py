@@ -6,7 +6,7 @@ Whatever is earliest comes first, so what a bin gets from another is settled, as
 between two pieces leaves everything balanced, and the rest for later.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,6 +31,8 @@ from shared.service import Handled, Output, Result, Step
 SCHEMA = "ledger"
 PAUSE = 10.0
 """Seconds for which a bin that cannot be valued anew lets others go first."""
+SHORTEST = 50
+"""How many movements are read for a piece at least."""
 AT_ONCE = 100
 """How many other bins are locked for one piece at most, unless a single movement needs more."""
 
@@ -55,14 +57,35 @@ class _Piece:
     complete: bool
 
 
-def revalue_next(size: int) -> Step:
-    """A step that values anew about `size` movements in the bin that is to be valued anew from the earliest time on."""
+class Revaluing:
+    """The chore of one worker. It reads as much for a piece as was of use in the one before, and twice as much.
+
+    Where goods go to and fro between bins a piece ends soon, whatever was read for it: at what may hang on what it has
+    just corrected elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self._reach = SHORTEST
+
+    def __call__(self, size: int) -> Step:
+        """A step that values anew up to `size` movements in the bin that is dirty from the earliest time on."""
+        return revalue_next(min(size, self._reach), self._learn)
+
+    def _learn(self, seen: int) -> None:
+        self._reach = max(2 * seen, SHORTEST)
+
+
+def revalue_next(size: int, learn: Callable[[int], None] = lambda _seen: None) -> Step:
+    """A step that values anew about `size` movements in the bin that is to be valued anew from the earliest time on.
+
+    `learn` is told how many it came to.
+    """
 
     def look(connection: Connection) -> Handled:
         key = pieces.next_dirty(connection)
         if key is None:
             return Handled()
-        return Handled(then=partial(_work_on, key, size), otherwise=partial(_postponed, key))
+        return Handled(then=partial(_work_on, key, size, learn), otherwise=partial(_postponed, key))
 
     return look
 
@@ -77,7 +100,7 @@ def _postponed(key: BinKey, error: Exception) -> Step:
     return step
 
 
-def _work_on(key: BinKey, size: int, connection: Connection) -> Handled:
+def _work_on(key: BinKey, size: int, learn: Callable[[int], None], connection: Connection) -> Handled:
     dirt = pieces.dirt_of(connection, key)
     if not dirt:
         return Handled(more=True)
@@ -89,6 +112,7 @@ def _work_on(key: BinKey, size: int, connection: Connection) -> Handled:
             return Handled(more=True)
         dirt = pieces.dirt_of(connection, key)
     done = _revalue(connection, piece, dirt)
+    learn(done.seen)
     outputs = _save(connection, piece, done, dirt, state)
     counts = {(Result.REVALUED, ""): len(done.corrections)}
     return Handled(outputs, [(each.source, each.id) for each in outputs], counts=counts, more=True)
