@@ -20,7 +20,7 @@ import msgspec
 
 from benchmarks import load
 from benchmarks.processors import used
-from benchmarks.rig import PATIENCE, SERVICES, BenchmarkError, Rig, Stage, check_books, stage
+from benchmarks.rig import PATIENCE, SERVICES, BenchmarkError, Rig, Stage, check_books, read_named, stage
 from benchmarks.steady import Latency
 from services.desk.events import make_event
 from shared.broker import connect
@@ -120,14 +120,6 @@ class _Sender:
         self.process.send(self.started)
 
 
-class _Named(msgspec.Struct):
-    source: str
-    id: str
-
-
-_named = msgspec.json.Decoder(_Named)
-
-
 @dataclass(slots=True)
 class _Ear:
     """Hears when the quiet one's movements were answered and booked."""
@@ -182,7 +174,7 @@ class _Ear:
         now = perf_counter()
         for each in deliveries:
             kind = JOURNAL_POSTED if each.routing_key == JOURNAL_POSTED else OUTCOME_ACCEPTED
-            for named in map(_named.decode, raw_movements(read_envelope(each.body).data)):
+            for named in map(read_named, raw_movements(read_envelope(each.body).data)):
                 self.booked += kind == JOURNAL_POSTED and named.source in SOURCES
                 if named.source == QUIET:
                     self.heard[kind].setdefault(int(named.id.partition("-")[2]) - _APART, now)

@@ -32,6 +32,9 @@ SET = 25
 SET_BYTES = 32 * 1024
 """How large they are together at most; a message that is larger goes alone."""
 
+MANY = 8
+"""Of a queue in which so many messages wait, or half a set by bytes, none goes with those of the others."""
+
 FRAMES = 2
 """How many frames a worker behind receiving holds."""
 
@@ -108,23 +111,32 @@ class Turns:
     def deal(self, queues: Sequence[Sequence[_Message]], limit: int, size: Callable[[_Message], int]) -> Iterator[int]:
         """From which of the queues to take the first message, one after the other: `limit`, and `SET_BYTES`, at most.
 
-        Whoever asks takes that message before he asks for the next. One that is too large goes alone.
+        Whoever asks takes that message before he asks for the next. One that is too large goes alone. Queues in which
+        much waits and those in which little does are never in one set: who sends little would else wait for the work
+        on what a flood fills it up with. What that puts last is not lost: it was charged less.
         """
-        filled = 0
+        floods = {number for number, queue in enumerate(queues) if _is_flood(queue, size)}
+        filled, is_of_floods = 0, None
         for given in range(limit):
             waiting = [number for number, queue in enumerate(queues) if queue]
-            if not waiting:
+            alike = [number for number in waiting if is_of_floods in (None, number in floods)]
+            if not alike:
                 return
-            number = min(waiting, key=self._begins)
+            number = min(alike, key=lambda each: (self._begins(each), each in floods))
             filled += (length := size(queues[number][0]))
             if given and filled > SET_BYTES:
                 return
-            self._level = self._begins(number)
-            self._charged[number] = self._level + max(length, 1)
+            is_of_floods = number in floods
+            self._level = min(map(self._begins, waiting))
+            self._charged[number] = self._begins(number) + max(length, 1)
             yield number
 
     def _begins(self, queue: int) -> int:
         return max(self._charged[queue], self._level)
+
+
+def _is_flood(queue: Sequence[_Message], size: Callable[[_Message], int]) -> bool:
+    return len(queue) >= MANY or sum(map(size, queue)) > SET_BYTES // 2
 
 
 def _checked(source: str) -> str:
