@@ -69,7 +69,7 @@ class Stored:
 def stored_rows(url: str) -> list[Rows]:
     """The rows of all timed movements in a run's database, movement by movement."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
-    with psycopg2.connect(_dsn(url)) as connection, connection.cursor() as cursor:
+    with psycopg2.connect(dsn(url)) as connection, connection.cursor() as cursor:
         for table in (table for tables in TABLES.values() for table in tables):
             for line in _read(cursor, table):
                 name, _, row = line.partition("\t")
@@ -100,7 +100,7 @@ def _measure_once(rig: Rig, rows: Sequence[Rows], size: int) -> Stored:
 def _store(url: str, rows: Sequence[Rows], size: int) -> float:
     """Write the rows; the seconds that it took."""
     sets = [_transactions(rows[start : start + size]) for start in range(0, len(rows), size)]
-    connection = psycopg2.connect(_dsn(url))
+    connection = psycopg2.connect(dsn(url))
     with connection.cursor() as cursor:
         started = perf_counter()
         for transactions in sets:
@@ -128,5 +128,6 @@ def _read(cursor: Cursor, table: str) -> list[str]:
     return out.getvalue().splitlines(keepends=True)
 
 
-def _dsn(url: str) -> str:
+def dsn(url: str) -> str:
+    """The address as psycopg2 takes it."""
     return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
