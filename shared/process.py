@@ -45,11 +45,17 @@ def serve(services: Sequence[Service], database_url: str, settings: Settings) ->
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            _wait_for(thread)
     broker.close()
     for failure in failures:
         sys.stderr.write(f"stockbook: {failure}\n")
     return not failures
+
+
+def _wait_for(thread: threading.Thread) -> None:
+    """Wait in steps: a signal that comes just before a wait begins is handled only when that wait has ended."""
+    while thread.is_alive():
+        thread.join(timeout=0.5)
 
 
 def _collect_rarely() -> None:
