@@ -83,7 +83,7 @@ def definitions(bought: Iterable[Bought], products: Mapping[int, Product]) -> li
     company = CompanyDefined(company=COMPANY, currency="USD", issue_expired=False)
     return [
         make_event("company.defined.v1", load.SOURCE, company, COMPANY),
-        *(make_event("warehouse.defined.v1", load.SOURCE, each, f"store-{each.warehouse}") for each in stores),
+        *(make_event("warehouse.defined.v1", load.SOURCE, each, f"outlet-{each.warehouse}") for each in stores),
         *(make_event("item.defined.v1", load.SOURCE, each, f"product-{each.item}") for each in items),
     ]
 
