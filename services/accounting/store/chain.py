@@ -17,17 +17,18 @@ WITH taken AS (
                 SELECT year, first, last FROM accounting.unchained WHERE company = :company
                 ORDER BY year, first LIMIT :limit) AS next
         ) AS counted WHERE before < :limit)
-    RETURNING year, first, last
+    RETURNING company, year, first, last
 ), covered AS (
-    SELECT given.year, given.number, given.journal_entry FROM taken JOIN accounting.journal_number AS given
-        ON given.company = :company AND given.year = taken.year AND given.number BETWEEN taken.first AND taken.last
+    SELECT given.company, given.year, given.number, given.journal_entry
+    FROM taken JOIN accounting.journal_number AS given
+        ON given.company = taken.company AND given.year = taken.year AND given.number BETWEEN taken.first AND taken.last
 )
 SELECT array_agg(cast(journal_entry AS text) ORDER BY year, number) AS covers,
     string_agg(sha256(convert_to(coalesce(content, ''), 'UTF8')), cast('' AS bytea) ORDER BY year, number) AS digests,
     max(recorded_at) AS recorded_at
 FROM covered LEFT JOIN LATERAL (
-    SELECT content, recorded_at FROM accounting.chain_content
-    WHERE (company, covers) = (:company, covered.journal_entry) OFFSET 0
+    SELECT content, recorded_at FROM accounting.chain_content AS own
+    WHERE (own.company, own.covers) = (covered.company, covered.journal_entry) OFFSET 0
 ) AS own ON true
 HAVING count(*) > 0
 """

@@ -30,11 +30,12 @@ entry.purpose <> 'cancellation'
 """
 _OF_BATCHES = f"""
 {_BATCHES} JOIN ledger.entry
-    ON entry.company = :company AND entry.item = given.item AND entry.batch = given.batch AND entry.quantity <> 0
+    ON entry.company = (SELECT :company) AND entry.item = given.item AND entry.batch = given.batch
+    AND entry.quantity <> 0
 """
 _OF_SERIALS = f"""
 {_SERIALS} JOIN ledger.entry_serial AS own
-    ON own.company = :company AND own.item = given.item AND own.serial = given.serial
+    ON own.company = (SELECT :company) AND own.item = given.item AND own.serial = given.serial
 JOIN ledger.entry ON entry.company = own.company AND entry.entry_id = own.entry_id AND entry.quantity <> 0
 """
 _TOLD = """
@@ -62,7 +63,7 @@ SELECT * FROM (
     SELECT making.source, making.id, cast(making.entry_id AS text) AS entry, before, after, whole, entry.item, batch,
         entry.quantity, effective_at, serial, ordinal
     FROM {_KEYS}
-    JOIN ledger.making ON making.company = :company AND (making.source, making.id) = (given.source, given.id)
+    JOIN ledger.making ON making.company = (SELECT :company) AND (making.source, making.id) = (given.source, given.id)
     JOIN ledger.entry ON (entry.company, entry.entry_id) = (making.company, making.entry_id)
     LEFT JOIN ledger.entry_serial AS own
         ON (own.company, own.entry_id) = (making.company, making.entry_id) AND (making.whole IS NULL) = :up
@@ -87,7 +88,7 @@ _SUMS_OF_SERIALS = _SUMS.format(
 _BATCHES_ON_HAND = f"""
 SELECT given.item, given.batch, NULL AS serial, held.warehouse, held.quantity
 FROM {_BATCHES} JOIN receiving.batch_stock AS stock
-    ON stock.company = :company AND stock.item = given.item AND stock.batch = given.batch
+    ON stock.company = (SELECT :company) AND stock.item = given.item AND stock.batch = given.batch
 JOIN ledger.bin_batch AS held ON (held.company, held.item, held.warehouse, held.batch)
     = (stock.company, stock.item, stock.warehouse, stock.batch)
 WHERE held.quantity <> 0
@@ -96,10 +97,10 @@ _SERIALS_ON_HAND = f"""
 SELECT given.item, NULL AS batch, given.serial, place.warehouse, 1 AS quantity
 FROM {_SERIALS} CROSS JOIN LATERAL (
     SELECT DISTINCT entry.warehouse FROM ledger.entry_serial AS own JOIN ledger.entry USING (company, entry_id)
-    WHERE own.company = :company AND own.item = given.item AND own.serial = given.serial
+    WHERE own.company = (SELECT :company) AND own.item = given.item AND own.serial = given.serial
 ) AS place
 WHERE EXISTS (
-    SELECT FROM ledger.serial AS held WHERE held.company = :company AND held.item = given.item
+    SELECT FROM ledger.serial AS held WHERE held.company = (SELECT :company) AND held.item = given.item
         AND held.warehouse = place.warehouse AND held.serial = given.serial OFFSET 0)
 """
 _MOVEMENTS = f"""
@@ -111,17 +112,17 @@ CROSS JOIN LATERAL json_to_record(cast(convert_from(allocated, 'UTF8') AS json))
 """
 _BATCH_RECORDS = f"""
 SELECT item, batch, state, manufactured_on, manufactured_at, expires_on, supplier, supplier_batch
-FROM {_BATCHES} JOIN receiving.batch USING (item, batch) WHERE company = :company
+FROM {_BATCHES} JOIN receiving.batch USING (item, batch) WHERE company = (SELECT :company)
 """
 _SERIAL_RECORDS = f"""
 SELECT item, serial, status, batch, supplier, supplier_document, customer, customer_document
-FROM {_SERIALS} JOIN receiving.serial USING (item, serial) WHERE company = :company
+FROM {_SERIALS} JOIN receiving.serial USING (item, serial) WHERE company = (SELECT :company)
 """
 _UNITS = """
 SELECT item, unit FROM unnest(cast(:item AS text[])) AS given (item)
-JOIN receiving.item USING (item) WHERE company = :company
+JOIN receiving.item USING (item) WHERE company = (SELECT :company)
 """
-_IN_TRANSIT = "SELECT warehouse FROM receiving.warehouse WHERE company = :company AND kind = 'transit'"
+_IN_TRANSIT = "SELECT warehouse FROM receiving.warehouse WHERE company = (SELECT :company) AND kind = 'transit'"
 
 
 class Movement(NamedTuple):

@@ -14,9 +14,11 @@ _COMPANIES = """
 SELECT company, tracking FROM receiving.company JOIN receiving.item USING (company)
 WHERE item = :item AND (cast(:company AS text) IS NULL OR company = :company) ORDER BY company
 """
-_BATCH = "SELECT FROM receiving.batch WHERE (company, item, batch) = (:company, :item, :batch)"
-_SERIAL = "SELECT FROM receiving.serial WHERE (company, item, serial) = (:company, :item, :serial)"
-_UNITS = "SELECT serial FROM receiving.serial WHERE (company, item, batch) = (:company, :item, :batch) ORDER BY serial"
+_BATCH = "SELECT FROM receiving.batch WHERE (company, item, batch) = ((SELECT :company), :item, :batch)"
+_SERIAL = "SELECT FROM receiving.serial WHERE (company, item, serial) = ((SELECT :company), :item, :serial)"
+_UNITS = """
+SELECT serial FROM receiving.serial WHERE (company, item, batch) = ((SELECT :company), :item, :batch) ORDER BY serial
+"""
 # Documents have no index: nobody else looks them up, and every entry would pay for it.
 _CALLED = """
 SELECT DISTINCT company, source, id FROM ledger.entry
@@ -25,7 +27,7 @@ WHERE document = :document AND (cast(:company AS text) IS NULL OR company = :com
 # All that went out of the item is looked through: customers have no index either.
 _TO_CUSTOMER = """
 SELECT DISTINCT entry.source, entry.id FROM ledger.entry JOIN receiving.movement USING (source, id)
-WHERE entry.company = :company AND entry.item = :item AND entry.quantity < 0 AND entry.purpose = ANY(:purposes)
+WHERE entry.company = (SELECT :company) AND entry.item = :item AND entry.quantity < 0 AND entry.purpose = ANY(:purposes)
     AND cast(convert_from(allocated, 'UTF8') AS json) ->> 'customer' = :customer
     AND NOT EXISTS (SELECT FROM ledger.cancelled WHERE (cancelled.source, cancelled.id) = (entry.source, entry.id))
 ORDER BY entry.source, entry.id

@@ -12,16 +12,17 @@ WITH taken AS (
             SELECT first, sum(size) OVER (ORDER BY first) - size AS before
             FROM (SELECT first, size FROM ledger.unchained WHERE company = :company ORDER BY first LIMIT :limit) AS next
         ) AS counted WHERE before < :limit)
-    RETURNING first, entries
+    RETURNING company, first, entries
 ), covered AS (
-    SELECT first, place, entry_id
+    SELECT company, first, place, entry_id
     FROM taken CROSS JOIN LATERAL unnest(entries) WITH ORDINALITY AS each (entry_id, place)
 )
 SELECT array_agg(cast(entry_id AS text) ORDER BY first, place),
     string_agg(sha256(convert_to(coalesce(content, ''), 'UTF8')), cast('' AS bytea) ORDER BY first, place),
     max(recorded_at)
 FROM covered LEFT JOIN LATERAL (
-    SELECT content, recorded_at FROM ledger.chain_content WHERE (company, covers) = (:company, entry_id) OFFSET 0
+    SELECT content, recorded_at FROM ledger.chain_content AS own
+    WHERE (own.company, own.covers) = (covered.company, covered.entry_id) OFFSET 0
 ) AS own ON true
 HAVING count(*) > 0
 """

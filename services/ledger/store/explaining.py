@@ -33,7 +33,7 @@ _CANCELLED_BY = f"SELECT by_source, by_id FROM ledger.cancelled WHERE (source, i
 _ACCEPTED = """
 SELECT source, id FROM receiving.accepted
 JOIN unnest(cast(:recorded_at AS timestamptz[])) AS told (recorded_at) USING (recorded_at)
-WHERE company = :company AND effective_at <= :until
+WHERE company = (SELECT :company) AND effective_at <= :until
 """
 
 

@@ -49,7 +49,8 @@ _ALLOCATED = f"SELECT allocated FROM receiving.allocated WHERE (source, id) IN (
 _SAID = """
 SELECT own.cost, entry.quantity FROM ledger.entry_serial AS own JOIN ledger.entry USING (company, entry_id)
 LEFT JOIN ledger.entry AS whole ON (whole.company, whole.entry_id) = (entry.company, entry.part_of)
-WHERE own.company = :company AND own.item = :item AND own.serial = given.serial AND entry.warehouse = :warehouse
+WHERE own.company = (SELECT :company) AND own.item = :item AND own.serial = given.serial
+    AND entry.warehouse = :warehouse
     AND (entry.effective_at, entry.stamp) <= (:at, :stamp) AND entry.purpose <> 'cancellation' AND NOT EXISTS (
         SELECT FROM ledger.cancelled WHERE (cancelled.source, cancelled.id) = (entry.source, entry.id))
 """
@@ -71,8 +72,8 @@ SELECT cast(later.original AS text), own.item, own.warehouse, later.effective_at
     ARRAY(SELECT serial FROM ledger.entry_serial AS back
           WHERE (back.company, back.entry_id) = (later.company, later.entry_id))
 FROM unnest(cast(:entry AS uuid[])) AS given (entry_id)
-JOIN ledger.entry AS own ON own.company = :company AND own.entry_id = given.entry_id
-LEFT JOIN ledger.entry AS later ON later.company = :company AND later.original = given.entry_id
+JOIN ledger.entry AS own ON own.company = (SELECT :company) AND own.entry_id = given.entry_id
+LEFT JOIN ledger.entry AS later ON later.company = (SELECT :company) AND later.original = given.entry_id
     AND later.purpose <> 'cancellation' AND NOT EXISTS (
         SELECT FROM ledger.cancelled WHERE (cancelled.source, cancelled.id) = (later.source, later.id))
 WHERE later.entry_id IS NOT NULL OR given.entry_id = ANY(cast(:wanted AS uuid[]))

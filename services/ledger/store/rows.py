@@ -16,7 +16,7 @@ from shared.quantities import ZERO, plain
 
 KEYS = "unnest(cast(:source AS text[]), cast(:id AS text[]))"
 BINS = "unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]))"
-BIN = "company = :company AND item = :item AND warehouse = :warehouse"
+BIN = "company = (SELECT :company) AND item = :item AND warehouse = :warehouse"
 _NOTHING = "[]"
 _decimals = msgspec.json.Decoder(list[Decimal])
 

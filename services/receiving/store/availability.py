@@ -17,26 +17,26 @@ from shared.purposes import BatchState, Tracking
 from shared.quantities import ZERO
 
 _BIN = """
-SELECT quantity, reserved FROM receiving.bin WHERE (company, item, warehouse) = (:company, :item, :warehouse)
+SELECT quantity, reserved FROM receiving.bin WHERE (company, item, warehouse) = ((SELECT :company), :item, :warehouse)
 """
 _BATCHES = """
 SELECT stock.batch AS number, stock.quantity - stock.reserved AS free, NULL AS reserved_for,
        false AS recalled, batch.state, batch.expires_on, batch.entered_at, batch.entered_stamp, batch.entered_line,
        0 AS entered_place
 FROM receiving.batch_stock AS stock JOIN receiving.batch USING (company, item, batch)
-WHERE (stock.company, stock.item, stock.warehouse) = (:company, :item, :warehouse) AND stock.quantity > 0
+WHERE (stock.company, stock.item, stock.warehouse) = ((SELECT :company), :item, :warehouse) AND stock.quantity > 0
 """
 _SERIALS = """
 SELECT serial.serial AS number, 1 AS free, serial.reserved_for, serial.recalls > 0 AS recalled, batch.state,
        batch.expires_on,
        serial.entered_at, serial.entered_stamp, serial.entered_line, serial.entered_place
 FROM receiving.serial LEFT JOIN receiving.batch USING (company, item, batch)
-WHERE (serial.company, serial.item, serial.warehouse) = (:company, :item, :warehouse)
+WHERE (serial.company, serial.item, serial.warehouse) = ((SELECT :company), :item, :warehouse)
 """
 # What has expired is kept back no more, though nobody may have let it go yet.
 _EXPIRED = """
 SELECT batch, serials, open FROM receiving.reservation_line
-WHERE (company, item, warehouse) = (:company, :item, :warehouse) AND open > 0 AND expires_at <= :at
+WHERE (company, item, warehouse) = ((SELECT :company), :item, :warehouse) AND open > 0 AND expires_at <= :at
 """
 _OF_TRACKING = {Tracking.BATCH: _BATCHES, Tracking.SERIAL: _SERIALS}
 

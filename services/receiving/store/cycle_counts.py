@@ -18,7 +18,7 @@ SELECT source, id, company, warehouse, items, opened_at, state, document FROM re
 WHERE (source, id) IN (SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[])))
 ORDER BY source, id FOR NO KEY UPDATE
 """
-_OF_COUNT = "company = :company AND warehouse = :warehouse AND (:items = '{}'::text[] OR item = ANY(:items))"
+_OF_COUNT = "company = (SELECT :company) AND warehouse = :warehouse AND (:items = '{}'::text[] OR item = ANY(:items))"
 # Nobody moves anything there until it is set down.
 _STILL = f"""
 SELECT last_recorded_at FROM receiving.bin WHERE {_OF_COUNT} ORDER BY company, item, warehouse FOR SHARE

@@ -86,7 +86,9 @@ SELECT company, prefix, last FROM receiving.series
 WHERE (company, prefix) IN (SELECT * FROM unnest(cast(:company AS text[]), cast(:prefix AS text[])))
 ORDER BY company, prefix FOR NO KEY UPDATE
 """
-_TAKEN_BATCHES = "SELECT batch FROM receiving.batch WHERE company = :company AND item = :item AND batch = ANY(:numbers)"
+_TAKEN_BATCHES = """
+SELECT batch FROM receiving.batch WHERE company = (SELECT :company) AND item = :item AND batch = ANY(:numbers)
+"""
 
 
 def lock_stock(connection: Connection, requests: Sequence[Request], limits: Limits, now: datetime) -> Stock:

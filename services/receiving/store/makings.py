@@ -16,7 +16,7 @@ from shared.db import columns, copy, query, run
 from shared.purposes import PURPOSES, Flow, Tracking
 from shared.quantities import ZERO
 
-_FORGET = "DELETE FROM receiving.making WHERE (company, source, id) = (:company, :source, :id)"
+_FORGET = "DELETE FROM receiving.making WHERE (company, source, id) = ((SELECT :company), :source, :id)"
 # A batch of an item that is kept in serials is its units. UNION lets go of what was found before, so that it ends. Each
 # step is a look-up by key (OFFSET 0), also where the planner knows nothing of a table that has just been filled.
 _DESCENDANTS = """
@@ -24,7 +24,7 @@ WITH RECURSIVE begin (item, tracking, number) AS (
     SELECT * FROM unnest(cast(:item AS text[]), cast(:tracking AS text[]), cast(:number AS text[]))
 ), own (item, tracking, number) AS (
     SELECT item, 'serial', serial FROM receiving.serial
-    WHERE company = :company AND (item, batch) IN (SELECT item, number FROM begin WHERE tracking = 'batch')
+    WHERE company = (SELECT :company) AND (item, batch) IN (SELECT item, number FROM begin WHERE tracking = 'batch')
 ), descendant (item, tracking, number) AS (
     SELECT * FROM (SELECT * FROM begin UNION ALL SELECT * FROM own) AS start
     UNION
@@ -32,13 +32,13 @@ WITH RECURSIVE begin (item, tracking, number) AS (
     FROM descendant CROSS JOIN LATERAL (
         SELECT source, id FROM receiving.making AS took
         WHERE (took.company, took.item, took.tracking, took.number)
-            = (:company, descendant.item, descendant.tracking, descendant.number)
+            = ((SELECT :company), descendant.item, descendant.tracking, descendant.number)
             AND took.number <> '' AND NOT took.produced
         OFFSET 0
     ) AS movement
     CROSS JOIN LATERAL (
         SELECT item, tracking, number FROM receiving.making AS came
-        WHERE (came.company, came.source, came.id) = (:company, movement.source, movement.id) AND came.produced
+        WHERE (came.company, came.source, came.id) = ((SELECT :company), movement.source, movement.id) AND came.produced
         OFFSET 0
     ) AS made
 )

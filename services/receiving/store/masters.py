@@ -282,7 +282,7 @@ ON CONFLICT (company, item, serial) DO UPDATE SET
 """
 _SAID_COLUMNS = "company, item, serial, recorded_at, batch, supplier, warranty_until"
 _SAVE_STATE = """
-UPDATE receiving.batch SET state = :state WHERE (company, item, batch) = (:company, :item, :batch)
+UPDATE receiving.batch SET state = :state WHERE (company, item, batch) = ((SELECT :company), :item, :batch)
 """
 
 

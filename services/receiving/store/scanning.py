@@ -18,11 +18,13 @@ WHERE (source, id) IN (SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS
 # lpad as in the index; what is longer than a GTIN is none.
 _ITEMS = """
 SELECT item, tracking, unit, units, lpad(gtin, 14, '0') AS gtin FROM receiving.item
-WHERE company = :company AND (item = ANY(:codes)
+WHERE company = (SELECT :company) AND (item = ANY(:codes)
     OR (gtin IS NOT NULL AND length(gtin) <= 14 AND lpad(gtin, 14, '0') = ANY(:gtins)))
 """
-_SERIALS = "SELECT item, serial AS number FROM receiving.serial WHERE company = :company AND serial = ANY(:codes)"
-_BATCHES = "SELECT item, batch AS number FROM receiving.batch WHERE company = :company AND batch = ANY(:codes)"
+_SERIALS = """
+SELECT item, serial AS number FROM receiving.serial WHERE company = (SELECT :company) AND serial = ANY(:codes)
+"""
+_BATCHES = "SELECT item, batch AS number FROM receiving.batch WHERE company = (SELECT :company) AND batch = ANY(:codes)"
 
 
 def companies_of(connection: Connection, movements: Mapping[Key, MovementRequested]) -> dict[Key, str]:

@@ -37,7 +37,7 @@ _PICKABLE = f"""
 SELECT {_COLUMNS} FROM receiving.serial
 LEFT JOIN receiving.batch AS its
     ON (its.company, its.item, its.batch) = (serial.company, serial.item, serial.batch)
-WHERE serial.company = :company AND serial.item = :item AND serial.warehouse = :warehouse
+WHERE serial.company = (SELECT :company) AND serial.item = :item AND serial.warehouse = :warehouse
   AND serial.reserved_for IS NULL AND serial.recalls = 0
   AND (its.batch IS NULL OR (its.state = 'free' AND coalesce(its.expires_on >= :day, true)))
 ORDER BY {{order}} LIMIT :limit
@@ -56,7 +56,7 @@ _PICK_ORDERS: Mapping[Pick, str] = {
     Pick.FEFO: ", ".join(("its.expires_on NULLS LAST", *_ENTRY)),
 }
 _OF_NUMBERS = f"""
-SELECT {_COLUMNS} FROM receiving.serial WHERE company = :company AND item = :item AND serial = ANY(:numbers)
+SELECT {_COLUMNS} FROM receiving.serial WHERE company = (SELECT :company) AND item = :item AND serial = ANY(:numbers)
 """
 
 
