@@ -1,17 +1,17 @@
-"""`python -m benchmarks [--quick] [ROW ...]`: every figure that can be measured, into `benchmarks/results/`.
+"""`python -m benchmarks [--quick] [--keep] [ROW ...]`: every figure that can be measured, into `benchmarks/results/`.
 
 The idea: machines are shared and noisy, so what is compared is measured in turns, within a minute of each other, and
-given as a ratio; the figure of a row is the median of its runs. Rows that are named are measured alone, and only shown.
+given as a ratio; the figure of a row is the median of its runs. Rows that are named are measured alone, and only shown;
+with `--keep` they take the place of what was written of them before, and all others stay.
 """
 
 import os
 import platform
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from statistics import median
-from time import monotonic
 
 import sqlalchemy as sa
 
@@ -20,7 +20,7 @@ from benchmarks.ceiling import Stored
 from benchmarks.naive import naive_worker
 from benchmarks.pipeline import Throughput
 from benchmarks.plans import FULL, QUICK, Plan
-from benchmarks.results import ROWS, Figure, Report, medians, show, write
+from benchmarks.results import ROWS, Figure, Report, medians, read, table, write
 from benchmarks.rig import BenchmarkError, NotHereError, Rig, rig
 from benchmarks.rows import SET, Figures
 from shared.logs import configure
@@ -48,7 +48,7 @@ class Turn:
 
 
 def main(arguments: list[str]) -> None:
-    """Measure all rows and write the report; or the rows that are named alone, and show them.
+    """Measure all rows, or those that are named, and write the report as it grows.
 
     A row that fails does not take the others with it: the report says why it is missing, and the exit code is 1.
     """
@@ -57,25 +57,27 @@ def main(arguments: list[str]) -> None:
     named = [each for each in arguments if not each.startswith("--")]
     if unknown := set(named) - set(ROWS):
         sys.exit(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
-    begun, load_average = monotonic(), os.getloadavg()[0]
-    figures: dict[str, Figure] = {}
-    missing: dict[str, str] = {}
+    is_kept = "--keep" in arguments
+    report, shown = read() if is_kept else Report(), Report()
     failed = False
+    load_average = round(os.getloadavg()[0], 2)
     with rig() as where:
+        about = _about(where, plan) | {"load_average_before": load_average}
         for names, measure in MEASURES.items():
-            if not named or set(names) & set(named):
-                try:
-                    figures |= measure(where, plan, figures)
-                except (NotHereError, BenchmarkError) as reason:
-                    print(f"  {', '.join(names)}: {reason}", flush=True)
-                    missing |= dict.fromkeys(names, str(reason))
-                    failed = failed or isinstance(reason, BenchmarkError)
-        about = _about(where, plan, figures) | {"seconds": round(monotonic() - begun)}
-    report = Report(figures, about | {"load_average_before": round(load_average, 2)}, missing)
-    if named:
-        show(report)
-    else:
-        write(report)
+            if named and not set(names) & set(named):
+                continue
+            found = Report()
+            try:
+                figures = measure(where, plan, shown.figures)
+                found = Report({name: replace(each, about=about) for name, each in figures.items()})
+            except (NotHereError, BenchmarkError) as reason:
+                print(f"  {', '.join(names)}: {reason}", flush=True)
+                found = Report(missing=dict.fromkeys(names, str(reason)))
+                failed = failed or isinstance(reason, BenchmarkError)
+            report, shown = report.with_rows(found), shown.with_rows(found)
+            if is_kept or not named:
+                write(report)
+    print(table(shown))
     sys.exit(1 if failed else 0)
 
 
@@ -290,7 +292,7 @@ def _ceiling(turns: list[Turn]) -> Figure:
     )
 
 
-def _about(where: Rig, plan: Plan, figures: Figures) -> dict[str, object]:
+def _about(where: Rig, plan: Plan) -> dict[str, object]:
     engine = sa.create_engine(where.server, poolclass=sa.NullPool)
     with engine.connect() as connection:
         postgresql = connection.scalar(sa.text("SHOW server_version"))
@@ -299,17 +301,9 @@ def _about(where: Rig, plan: Plan, figures: Figures) -> dict[str, object]:
         "quick": plan is QUICK,
         "movements": plan.movements,
         "cores": os.cpu_count(),
-        "elsewhere": _elsewhere(figures),
         "python": platform.python_version(),
         "postgresql": str(postgresql).partition(" ")[0],
     }
-
-
-def _elsewhere(figures: Figures) -> float:
-    """The share of the machine that was busy with other things, in the middle one of all runs that know it."""
-    told = [each.details.get("elsewhere") for each in figures.values()]
-    shares = [float(share) for each in told if isinstance(each, list) for share in each]
-    return round(median(shares), 2) if shares else 0.0
 
 
 def _alone(measure: Callable[[Rig, Plan], Figures]) -> Measure:

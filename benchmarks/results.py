@@ -1,10 +1,11 @@
 """The report: `results/latest.json` for machines, `results/latest.md` for people, and what was not measured."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 FOLDER = Path(__file__).parent / "results"
 
@@ -46,7 +47,7 @@ ROWS = {
 class Figure:
     """One row: the median, the lowest and highest run, the ratio to the ceiling, processor time by process.
 
-    `also`: what the table says beside the value.
+    `also`: what the table says beside the value. `about`: when and how it was measured.
     """
 
     value: float
@@ -58,6 +59,7 @@ class Figure:
     cpu_us: Mapping[str, float] | None = None
     details: Mapping[str, object] = field(default_factory=dict)
     also: str = ""
+    about: Mapping[str, object] = field(default_factory=dict)
 
     def document(self) -> dict[str, object]:
         """The figure as it stands in the JSON."""
@@ -68,32 +70,47 @@ class Figure:
             **{name: value for name, value in stated.items() if value is not None},
             "spread": list(self.spread),
             "runs": self.runs,
+            "also": self.also,
+            "about": self.about,
             **self.details,
         }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Figure":
+        """The figure that stands so in the JSON."""
+        own = {each.name for each in fields(cls)}
+        stated = {name: value for name, value in document.items() if name in own}
+        details = {name: value for name, value in document.items() if name not in own}
+        return cls(**{**stated, "spread": tuple(document["spread"]), "details": details})
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All figures by row, how they came about, and why rows are missing."""
+    """All figures by row, and why rows are missing."""
 
-    figures: Mapping[str, Figure]
-    about: Mapping[str, object]
+    figures: Mapping[str, Figure] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+
+    def with_rows(self, found: "Report") -> "Report":
+        """What was found now in the place of what stood here of these rows."""
+        figures = {name: each for name, each in self.figures.items() if name not in found.missing}
+        missing = {name: each for name, each in self.missing.items() if name not in found.figures}
+        return Report({**figures, **found.figures}, {**missing, **found.missing})
+
+
+def read(folder: Path = FOLDER) -> Report:
+    """The report as it was written last."""
+    document = json.loads((folder / "latest.json").read_text("utf-8"))
+    missing = document.pop("not_measured")
+    return Report({name: Figure.of(each) for name, each in document.items()}, missing)
 
 
 def write(report: Report, folder: Path = FOLDER) -> None:
-    """Write both files, and show the table."""
-    document = {name: figure.document() for name, figure in report.figures.items()}
-    full = {**document, "not_measured": report.missing, "about": report.about}
+    """Write both files."""
+    document = {name: report.figures[name].document() for name in ROWS if name in report.figures}
     folder.mkdir(exist_ok=True)
-    (folder / "latest.json").write_text(json.dumps(full, indent=2) + "\n")
+    (folder / "latest.json").write_text(json.dumps({**document, "not_measured": report.missing}, indent=2) + "\n")
     (folder / "latest.md").write_text(table(report))
-    show(report)
-
-
-def show(report: Report) -> None:
-    """Print the table alone."""
-    print(table(report))
 
 
 def medians(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -113,7 +130,7 @@ def table(report: Report) -> str:
         ),
         *_processor_table(report.figures),
         "",
-        _circumstances(report.about),
+        *_circumstances(report.figures),
     ]
     if report.missing:
         lines += ["", *(f"Not measured here: {name} ({reason})." for name, reason in report.missing.items())]
@@ -151,13 +168,25 @@ def _shown(microseconds: float | None) -> str:
     return "" if microseconds is None else f"{microseconds:.0f}"
 
 
-def _circumstances(about: Mapping[str, object]) -> str:
-    extent = "a quick look, " if about["quick"] else ""
-    return (
-        f"{about['measured_at']}: {extent}{about['movements']:,} movements a run, {about['cores']} cores, Python "
-        f"{about['python']}, PostgreSQL {about['postgresql']}; load average before {about['load_average_before']}, "
-        f"and {about['elsewhere']:.0%} of the machine busy with other things meanwhile."
-    )
+def _circumstances(figures: Mapping[str, Figure]) -> Iterator[str]:
+    """When and how rows were measured; where not all at one time, which of them."""
+    begun = {str(each.about["measured_at"]): each.about for each in figures.values()}
+    for at, about in sorted(begun.items()):
+        names = [name for name, each in figures.items() if each.about["measured_at"] == at]
+        which = f"{', '.join(names)}: " if len(begun) > 1 else ""
+        extent = "a quick look, " if about["quick"] else ""
+        yield (
+            f"{which}{at}: {extent}{about['movements']:,} movements a run, {about['cores']} cores, Python "
+            f"{about['python']}, PostgreSQL {about['postgresql']}; load average before {about['load_average_before']}, "
+            f"and {_elsewhere(figures[name] for name in names):.0%} of the machine busy with other things meanwhile."
+        )
+
+
+def _elsewhere(figures: Iterable[Figure]) -> float:
+    """The share of the machine that was busy with other things, in the middle one of all runs that know it."""
+    told = [each.details.get("elsewhere") for each in figures]
+    shares = [float(share) for each in told if isinstance(each, list) for share in each]
+    return median(shares) if shares else 0.0
 
 
 def _row(*cells: str) -> str:

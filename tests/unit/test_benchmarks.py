@@ -1,6 +1,8 @@
 """What benchmarks reckon with: loads that leave stock as it is, shares of a profile, the table of figures."""
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,24 @@ from benchmarks.__main__ import MEASURES
 from benchmarks.processors import Used
 from benchmarks.results import Figure, Report
 from shared.contracts.movement import MovementRequested
+
+ABOUT = {
+    **dict.fromkeys(["measured_at", "python", "postgresql", "load_average_before"], "x"),
+    "quick": True,
+    "movements": 10,
+    "cores": 2,
+}
+WIDE = Figure(
+    1_234.5,
+    "lines/s",
+    (1_000, 2_000),
+    3,
+    ratio=0.5,
+    cpu_us={"ledger": 7},
+    details={"elsewhere": [0.1, 0.2, 0.9]},
+    also="beside",
+    about=ABOUT,
+)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +103,21 @@ def test_every_row_of_the_table_is_measured_by_something_and_by_one_thing_alone(
 
 
 def test_the_table_tells_why_a_row_is_missing() -> None:
-    about = dict.fromkeys(["measured_at", "cores", "python", "postgresql", "load_average_before"], "x")
-    figure = Figure(1_234.5, "lines/s", (1_000, 2_000), 3, ratio=0.5, cpu_us={"ledger": 7})
-    report = Report({"wide": figure}, {**about, "quick": True, "movements": 10, "elsewhere": 0.0}, {"P2": "no baskets"})
+    report = Report({"wide": WIDE}, {"P2": "no baskets"})
     told = results.table(report)
-    assert "| wide | movements of 500 lines | 1,234 lines/s | 1,000–2,000 (3) | 0.5 |" in told
+    assert "| wide | movements of 500 lines | 1,234 lines/s, beside | 1,000–2,000 (3) | 0.5 |" in told
     assert "Not measured here: P2 (no baskets)." in told
+    assert "10 movements a run, 2 cores" in told
+    assert "20% of the machine" in told
+
+
+def test_rows_that_are_measured_again_take_the_place_of_what_was_written_and_the_others_stay(tmp_path: Path) -> None:
+    hot = replace(WIDE, value=7.0, about={**ABOUT, "measured_at": "later"})
+    before = Report({"wide": WIDE, "hot": WIDE}, {"P2": "no baskets", "P3": "no time"})
+    after = before.with_rows(Report({"hot": hot, "P2": WIDE}, {"P3": "still none"}))
+    results.write(after, tmp_path)
+    assert results.read(tmp_path) == after
+    assert (after.figures["hot"], after.figures["wide"], after.missing) == (hot, WIDE, {"P3": "still none"})
+    told = (tmp_path / "latest.md").read_text()
+    assert "\nhot: later: " in told
+    assert "\nwide, P2: x: " in told
