@@ -230,7 +230,9 @@ def _reserved(where: Rig, plan: Plan, _: Figures) -> Figures:
         details={
             "reservations": plan.reservations,
             "rates": [[round(run.rate, 1) for run in runs] for runs in (found.without, found.beside)],
-            "cpu_us": {service: {"without": before, "with": after} for service, (before, after) in spent.items()},
+            "cpu_us_in_turns": {
+                service: {"without": before, "with": after} for service, (before, after) in spent.items()
+            },
         },
         also=f"with {plan.reservations:,}",
     )
