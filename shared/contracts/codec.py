@@ -6,6 +6,7 @@ way in which decoding can fail comes out as one exception, `Malformed`.
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Any, TypeVar
 
@@ -83,8 +84,14 @@ def _shortened(text: str) -> str:
 
 def _decode_number(kind: type, value: object) -> object:
     if kind in _NUMBERS:
-        return kind.parse(value)
+        return _parsed(kind, value) if type(value) is str else kind.parse(value)
     raise NotImplementedError(f"no way to read a {kind}")
+
+
+@lru_cache(maxsize=4096)
+def _parsed(kind: Any, text: str) -> object:
+    # A line has a dozen numbers, most of them small and often the same.
+    return kind.parse(text)
 
 
 def _encode_number(value: object) -> str:

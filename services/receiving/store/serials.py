@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from services.receiving.decide.stock import BinKey, Entered, Serial, SerialKey, Stock
-from services.receiving.store.needs import Leaving, Needs
+from services.receiving.store.needs import Needs
 from shared.db import Contended, columns, query
 from shared.purposes import Pick, SerialStatus
 
@@ -32,15 +32,19 @@ SELECT {_COLUMNS} FROM receiving.serial
 WHERE (company, item, warehouse) IN
     (SELECT * FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[])))
 """
-# The first serials of a bin in pick order that may be picked on the day; with no limit, all that stand there.
+# The first serials of each bin in pick order that may be picked on the day; with no limit, all that stand there.
 _PICKABLE = f"""
-SELECT {_COLUMNS} FROM receiving.serial
-LEFT JOIN receiving.batch AS its
-    ON (its.company, its.item, its.batch) = (serial.company, serial.item, serial.batch)
-WHERE serial.company = (SELECT :company) AND serial.item = :item AND serial.warehouse = :warehouse
-  AND serial.reserved_for IS NULL AND serial.recalls = 0
-  AND (its.batch IS NULL OR (its.state = 'free' AND coalesce(its.expires_on >= :day, true)))
-ORDER BY {{order}} LIMIT :limit
+SELECT picked.* FROM unnest(cast(:company AS text[]), cast(:item AS text[]), cast(:warehouse AS text[]),
+    cast(:day AS date[]), cast(:most AS bigint[])) AS each (company, item, warehouse, day, most)
+CROSS JOIN LATERAL (
+    SELECT {_COLUMNS} FROM receiving.serial
+    LEFT JOIN receiving.batch AS its
+        ON (its.company, its.item, its.batch) = (serial.company, serial.item, serial.batch)
+    WHERE (serial.company, serial.item, serial.warehouse) = (each.company, each.item, each.warehouse)
+      AND serial.reserved_for IS NULL AND serial.recalls = 0
+      AND (its.batch IS NULL OR (its.state = 'free' AND coalesce(its.expires_on >= each.day, true)))
+    ORDER BY {{order}} LIMIT each.most
+) AS picked
 """
 # The last resort is the number itself, in the order of its characters whatever the database's language.
 _ENTRY = (
@@ -78,10 +82,9 @@ def load_serials(connection: Connection, stock: Stock, needs: Needs) -> None:
     if needs.standing:
         bins = columns(sorted(needs.standing), "company item warehouse")
         _add(stock, query(connection, _STANDING, **bins))
-    for key, leaving in sorted(needs.leaving.items()):
-        pick = stock.items[key[0], key[1]].pick
-        if leaving.picked and pick is not Pick.EXPLICIT and key not in needs.standing:
-            _add(stock, _pickable(connection, key, pick, leaving))
+    for pick, picked in _to_pick_from(stock, needs).items():
+        statement = _PICKABLE.format(order=_PICK_ORDERS[pick])
+        _add(stock, query(connection, statement, **columns(picked, "company item warehouse day most")))
     for company, item, number in needs.finding:
         serial = stock.serials.get((company, item, number))
         if serial is not None and serial.left_from is not None and (company, item, serial.left_from) not in stock.bins:
@@ -97,18 +100,14 @@ def serials_numbered(
     return [row.serial for row in rows]
 
 
-def _pickable(connection: Connection, key: BinKey, pick: Pick, leaving: Leaving) -> Sequence[Row[Any]]:
-    company, item, warehouse = key
-    statement = _PICKABLE.format(order=_PICK_ORDERS[pick])
-    return query(
-        connection,
-        statement,
-        company=company,
-        item=item,
-        warehouse=warehouse,
-        day=min(leaving.days),
-        limit=leaving.limit,
-    )
+def _to_pick_from(stock: Stock, needs: Needs) -> Mapping[Pick, Sequence[tuple[object, ...]]]:
+    """The bins from which serials are to be picked and that are not read whole, by how; each with its day and limit."""
+    bins: dict[Pick, list[tuple[object, ...]]] = {}
+    for key, leaving in sorted(needs.leaving.items()):
+        pick = stock.items[key[0], key[1]].pick
+        if leaving.picked and pick is not Pick.EXPLICIT and key not in needs.standing:
+            bins.setdefault(pick, []).append((*key, min(leaving.days), leaving.limit))
+    return bins
 
 
 def _add(stock: Stock, rows: Iterable[Row[Any]]) -> None:
