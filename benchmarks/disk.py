@@ -32,19 +32,21 @@ SELECT nspname || '.' || relname AS name, pg_table_size(of_table.oid) AS rows, p
 FROM pg_class AS of_table JOIN pg_namespace AS schema ON schema.oid = relnamespace
 WHERE nspname IN {SCHEMAS} AND relkind = 'r'
 """
-_LOG = "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS log"
+_LOG = "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS log, (SELECT wal_fpi FROM pg_stat_wal) AS pages"
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
     """Bytes a line: of the rows of each table and of all its indexes, of the log, of the messages that each service
-    keeps, and of all tables as compressed text."""
+    keeps, and of all tables as compressed text. `pages` are those that stand in the log whole, also a line: the first
+    time that one is changed after a checkpoint."""
 
     movements: int
     lines: int
     rows: Mapping[str, float]
     indexes: Mapping[str, float]
     log: float
+    pages: float
     messages: Mapping[str, float]
     archive: float
 
@@ -63,7 +65,7 @@ class _Measured:
             found = connection.execute(sa.text(_RELATIONS)).all()
             self.rows = {each.name: int(each.rows) for each in found}
             self.indexes = {each.name: int(each.indexes) for each in found}
-            self.log = int(connection.execute(sa.text(_LOG)).scalar_one())
+            self.log, self.pages = map(int, connection.execute(sa.text(_LOG)).one())
             self.messages = {
                 service: int(
                     connection.execute(sa.text(f"SELECT coalesce(sum({kept}), 0) FROM {service}.movement")).scalar_one()
@@ -87,6 +89,7 @@ def taken(where: Rig, movements: Iterable[MovementRequested]) -> Taken:
         _each(before.rows, after.rows, lines),
         _each(before.indexes, after.indexes, lines),
         (after.log - before.log) / lines,
+        (after.pages - before.pages) / lines,
         _each(before.messages, after.messages, lines),
         (after.archive - before.archive) / lines,
     )
@@ -118,7 +121,8 @@ def show(name: str, found: Taken) -> None:
     """Print what was found, and the tables that take most."""
     print(f"{name}: {found.movements:,} movements of {found.lines / found.movements:.1f} lines; bytes a line:")
     messages = sum(found.messages.values())
-    print(f"  tables and indexes {found.tables:,.0f}, of these messages {messages:,.0f}; log {found.log:,.0f}")
+    print(f"  tables and indexes {found.tables:,.0f}, of these messages {messages:,.0f}")
+    print(f"  log {found.log:,.0f}, with {found.pages:.2f} whole pages")
     print(f"  all rows as compressed text {found.archive:,.0f}")
     by_size = sorted(found.rows, key=lambda table: -(found.rows[table] + found.indexes[table]))
     for table in by_size[:12]:

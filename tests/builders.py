@@ -19,7 +19,7 @@ from services.ledger.decide.posting import State, batches_of, post, stamps_of
 from services.ledger.decide.state import landed_on_by, originals_of
 from services.ledger.decide.valuation import Stock
 from services.ledger.handlers import post_allocated
-from services.ledger.handlers.revaluing import revalue_next
+from services.ledger.handlers.revaluing import Revaluing
 from shared.contracts.codec import write
 from shared.contracts.movement import AllocatedCost, BinStamp, Leg, MovementAllocated
 from shared.contracts.registry import MOVEMENT_ALLOCATED
@@ -239,6 +239,11 @@ def keep_allocated(engine: Engine, movements: Sequence[MovementAllocated]) -> No
     names = "source id company purpose recorded_at effective_at allocated"
     with transaction(engine) as connection:
         run(connection, _KEEP, **columns(rows, names))
+
+
+def revalue_next(size: int) -> Step:
+    """A piece of valuing anew of at most this size, in the bin that is to be valued anew from the earliest time on."""
+    return Revaluing(reach=size)(size)
 
 
 def revalue_all(engine: Engine, size: int = 50) -> list[Output]:

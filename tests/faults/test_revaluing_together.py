@@ -16,12 +16,11 @@ from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from services.desk.pipeline import Pipeline
-from services.ledger.handlers.revaluing import revalue_next
 from shared.contracts.codec import decoder, read
 from shared.contracts.movement import MovementAllocated
 from shared.db import open_engine
 from tests import servers
-from tests.builders import Receiving, carry_out, deliver, entry_of, keep_allocated, leg, rows
+from tests.builders import Receiving, carry_out, deliver, entry_of, keep_allocated, leg, revalue_next, rows
 from tests.faults import late
 from tests.faults.undisturbed import Totals, in_order_of_stamps, totals
 from tests.integration.test_pipeline import masters, opening, sent

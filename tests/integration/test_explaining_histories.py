@@ -18,14 +18,23 @@ from sqlalchemy import Engine
 
 from services.ledger.decide.explaining.parts import Kind
 from services.ledger.decide.explaining.tree import Limits
-from services.ledger.handlers.revaluing import revalue_next
 from services.ledger.store.explaining import Explanation, explain
 from shared.contracts.movement import BinStamp, MovementAllocated
 from shared.db import open_engine, transaction
 from shared.purposes import Method
 from shared.quantities import ZERO, Quantity
 from tests import servers
-from tests.builders import Receiving, carry_out, deliver, keep_allocated, leg, revalue_all, rows, transfer
+from tests.builders import (
+    Receiving,
+    carry_out,
+    deliver,
+    keep_allocated,
+    leg,
+    revalue_all,
+    revalue_next,
+    rows,
+    transfer,
+)
 from tests.explaining_builders import EVERYTHING, check, explained, post
 from tests.properties.allocated_histories import STEPS, Shop
 from tests.properties.dice import SMALLEST, Dice

@@ -6,7 +6,7 @@ Whatever is earliest comes first, so what a bin gets from another is settled, as
 between two pieces leaves everything balanced, and the rest for later.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,6 +21,7 @@ from services.ledger.decide.state import BinKey, State, originals_of
 from services.ledger.decide.valuation import Stock
 from services.ledger.store import checkpoints
 from services.ledger.store import revaluing as pieces
+from services.ledger.store.revaluing import Item
 from shared import outbox
 from shared.contracts.movement import MovementAllocated
 from shared.errors import InvariantBroken
@@ -58,36 +59,46 @@ class _Piece:
 
 
 class Revaluing:
-    """The chore of one worker. It reads as much for a piece as was of use in the one before, and twice as much.
+    """The chore of one worker: what is to be valued anew from the earliest time on comes first.
 
-    Where goods go to and fro between bins a piece ends soon, whatever was read for it: at what may hang on what it has
-    just corrected elsewhere.
+    It reads as much for a piece as was of use in the one before, and twice as much. Where goods go to and fro between
+    bins a piece ends soon, whatever was read for it: at what may hang on what it has just corrected elsewhere.
+
+    Of several workers all would take the same bin, wait for the one that has it, and find the work done. So whoever
+    was outrun goes on with an item drawn by lot, until nothing of it is left or somebody is faster there too.
     """
 
-    def __init__(self) -> None:
-        self._reach = SHORTEST
+    def __init__(self, reach: int = SHORTEST) -> None:
+        self._reach = reach
+        self._item: Item | None = None
 
     def __call__(self, size: int) -> Step:
-        """A step that values anew up to `size` movements in the bin that is dirty from the earliest time on."""
-        return revalue_next(min(size, self._reach), self._learn)
+        """A step that values anew up to `size` movements of one bin."""
 
-    def _learn(self, seen: int) -> None:
-        self._reach = max(2 * seen, SHORTEST)
+        def look(connection: Connection) -> Handled:
+            key = self._next(connection)
+            if key is None:
+                return Handled()
+            work = partial(self._work_on, key, min(size, self._reach))
+            return Handled(then=work, otherwise=partial(_postponed, key))
 
+        return look
 
-def revalue_next(size: int, learn: Callable[[int], None] = lambda _seen: None) -> Step:
-    """A step that values anew about `size` movements in the bin that is to be valued anew from the earliest time on.
-
-    `learn` is told how many it came to.
-    """
-
-    def look(connection: Connection) -> Handled:
-        key = pieces.next_dirty(connection)
+    def _next(self, connection: Connection) -> BinKey | None:
+        key = None if self._item is None else pieces.next_dirty_of(connection, self._item)
         if key is None:
-            return Handled()
-        return Handled(then=partial(_work_on, key, size, learn), otherwise=partial(_postponed, key))
+            self._item = None
+            key = pieces.next_dirty(connection)
+        return key
 
-    return look
+    def _work_on(self, key: BinKey, size: int, connection: Connection) -> Handled:
+        worked = _work_on(key, size, connection)
+        if worked is None:
+            self._item = pieces.any_dirty_item(connection)
+            return Handled(more=True)
+        handled, seen = worked
+        self._reach = max(2 * seen, SHORTEST)
+        return handled
 
 
 def _postponed(key: BinKey, error: Exception) -> Step:
@@ -100,22 +111,24 @@ def _postponed(key: BinKey, error: Exception) -> Step:
     return step
 
 
-def _work_on(key: BinKey, size: int, learn: Callable[[int], None], connection: Connection) -> Handled:
+def _work_on(key: BinKey, size: int, connection: Connection) -> tuple[Handled, int] | None:
+    """Value anew a piece of a bin, and how many movements that were; None where another worker was faster."""
     dirt = pieces.dirt_of(connection, key)
     if not dirt:
-        return Handled(more=True)
+        return None
     piece = _read_piece(connection, key, dirt[0].at, size)
     state = store.lock_bins(connection, {key, *_reached_by(piece)})
     if state.last_stamps[key] != piece.last_stamp or pieces.dirt_of(connection, key) != dirt:
+        if pieces.dirt_of(connection, key)[:1] != dirt[:1]:
+            return None
         piece = _read_piece(connection, key, dirt[0].at, size)
-        if pieces.dirt_of(connection, key)[:1] != dirt[:1] or not state.bins.keys() >= _reached_by(piece):
-            return Handled(more=True)
+        if not state.bins.keys() >= _reached_by(piece):
+            return None
         dirt = pieces.dirt_of(connection, key)
     done = _revalue(connection, piece, dirt)
-    learn(done.seen)
     outputs = _save(connection, piece, done, dirt, state)
     counts = {(Result.REVALUED, ""): len(done.corrections)}
-    return Handled(outputs, [(each.source, each.id) for each in outputs], counts=counts, more=True)
+    return Handled(outputs, [(each.source, each.id) for each in outputs], counts=counts, more=True), done.seen
 
 
 def _merged(causes: Sequence[Cause]) -> Cause:

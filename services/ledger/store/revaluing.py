@@ -4,6 +4,7 @@ The one idea: all of it is read plainly, in pieces of bounded size; what must no
 lock of the bin.
 """
 
+import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -29,6 +30,11 @@ _NEXT = """
 SELECT company, item, warehouse FROM ledger.dirty WHERE not_before <= now()
 ORDER BY from_at, company, item, warehouse LIMIT 1
 """
+_NEXT_OF = """
+SELECT company, item, warehouse FROM ledger.dirty
+WHERE company = (SELECT :company) AND item = :item AND not_before <= now() ORDER BY from_at, warehouse LIMIT 1
+"""
+_ITEMS = "SELECT DISTINCT company, item FROM ledger.dirty WHERE not_before <= now() LIMIT 1000"
 _DIRTY = f"""
 SELECT from_at, from_stamp, recorded_at, moved, open_from, dated_at FROM ledger.dirty
 WHERE {BIN} ORDER BY from_at, from_stamp
@@ -109,6 +115,10 @@ SELECT * FROM unnest(cast(:source AS text[]), cast(:id AS text[]), cast(:company
 _movements = decoder(MovementAllocated)
 
 
+Item = tuple[str, str]
+"""Company and item."""
+
+
 class Dirt(NamedTuple):
     """A bin is to be valued anew behind this place, because of this."""
 
@@ -128,6 +138,20 @@ def next_dirty(connection: Connection) -> BinKey | None:
     for company, item, warehouse in fetch(connection, _NEXT):
         return (company, item, warehouse)
     return None
+
+
+def next_dirty_of(connection: Connection, item: Item) -> BinKey | None:
+    """The bin of an item that is to be valued anew from the earliest time on."""
+    company, code = item
+    for row in fetch(connection, _NEXT_OF, company=company, item=code):
+        return (row[0], row[1], row[2])
+    return None
+
+
+def any_dirty_item(connection: Connection) -> Item | None:
+    """One of the items of which something is to be valued anew, drawn by lot."""
+    items = [(row[0], row[1]) for row in fetch(connection, _ITEMS)]
+    return random.choice(items) if items else None
 
 
 def dirt_of(connection: Connection, key: BinKey) -> list[Dirt]:

@@ -177,6 +177,7 @@ class Scene:
         deadline = time.monotonic() + SETTLE
         quiet, left = 0, [""]
         while quiet < 3 and time.monotonic() < deadline:
+            began = time.monotonic()
             try:
                 before, left = left, at_rest(self.engine, self.upstream.keys)
                 quiet = 0 if left or self.lies_in_queues() else quiet + 1
@@ -184,7 +185,8 @@ class Scene:
             except Retryable:
                 quiet = 0
                 self.engine.dispose()
-            time.sleep(0.2)
+            # Where there are hundreds of thousands of movements, a look takes what the workers need.
+            time.sleep(max(0.2, 4 * (time.monotonic() - began)))
 
     def verdict(self) -> Verdict:
         """What is wrong now that all is at rest; no worker runs any more."""
