@@ -92,7 +92,7 @@ class Revaluing:
         return key
 
     def _work_on(self, key: BinKey, size: int, connection: Connection) -> Handled:
-        worked = _work_on(key, size, connection)
+        worked = _value_piece(connection, key, size)
         if worked is None:
             self._item = pieces.any_dirty_item(connection)
             return Handled(more=True)
@@ -111,20 +111,20 @@ def _postponed(key: BinKey, error: Exception) -> Step:
     return step
 
 
-def _work_on(key: BinKey, size: int, connection: Connection) -> tuple[Handled, int] | None:
+def _value_piece(connection: Connection, key: BinKey, size: int) -> tuple[Handled, int] | None:
     """Value anew a piece of a bin, and how many movements that were; None where another worker was faster."""
     dirt = pieces.dirt_of(connection, key)
     if not dirt:
         return None
     piece = _read_piece(connection, key, dirt[0].at, size)
     state = store.lock_bins(connection, {key, *_reached_by(piece)})
-    if state.last_stamps[key] != piece.last_stamp or pieces.dirt_of(connection, key) != dirt:
-        if pieces.dirt_of(connection, key)[:1] != dirt[:1]:
-            return None
+    before, dirt = dirt, pieces.dirt_of(connection, key)
+    if dirt[:1] != before[:1]:
+        return None
+    if state.last_stamps[key] != piece.last_stamp or dirt != before:
         piece = _read_piece(connection, key, dirt[0].at, size)
         if not state.bins.keys() >= _reached_by(piece):
             return None
-        dirt = pieces.dirt_of(connection, key)
     done = _revalue(connection, piece, dirt)
     outputs = _save(connection, piece, done, dirt, state)
     counts = {(Result.REVALUED, ""): len(done.corrections)}
