@@ -35,6 +35,8 @@ _STARTED = {
 }
 _LAYERS = 3
 _RECEIPT_SHARE = 0.25
+STEADY = 1 / 15
+"""The share of receipts of 30 on average with which no more comes than goes, but for a little."""
 
 
 def definitions() -> list[Event]:
@@ -59,11 +61,12 @@ def movements(part: str, number: int) -> list[MovementRequested]:
     return list(islice(stream(part), number))
 
 
-def stream(part: str) -> Iterator[MovementRequested]:
-    """The same without an end."""
+def stream(part: str, receipts: float = _RECEIPT_SHARE) -> Iterator[MovementRequested]:
+    """The same without an end; `receipts` is their share. With a quarter stock grows, and with it the layers of it that
+    the ledger reads and writes with each movement: in the long run what comes is to be what goes (`STEADY`)."""
     drawn = random.Random(part)
     for number in count():
-        yield _movement(part, number, drawn)
+        yield _movement(part, number, drawn, receipts)
 
 
 def messages(requested: Sequence[MovementRequested], size: int) -> list[Message]:
@@ -97,9 +100,9 @@ def _taken(item: str, warehouse: str) -> RequestedLine:
     return RequestedLine(item=item, quantity=Quantity(2), source=warehouse)
 
 
-def _movement(part: str, number: int, drawn: random.Random) -> MovementRequested:
+def _movement(part: str, number: int, drawn: random.Random, receipts: float) -> MovementRequested:
     item, warehouse = drawn.choice(ITEMS), drawn.choice(WAREHOUSES)
-    if drawn.random() < _RECEIPT_SHARE:
+    if drawn.random() < receipts:
         return _receipt(part, number, item, warehouse, drawn.randint(10, 50), drawn)
     return delivery(part, number, item, warehouse, drawn.randint(1, 3), f"customer {drawn.randint(1, 500)}")
 

@@ -1,4 +1,4 @@
-"""P8: memory of each worker over very many messages, under P1: whether it stays as it is.
+"""P8: memory of each worker over very many messages, under a steady P1: whether it stays as it is.
 
 Here the publisher never gets far ahead, so that neither the queue nor a list of messages takes memory: it sends the
 next movements when the journal entries of those before are heard of. Memory is looked at again and again on the way.
@@ -52,7 +52,7 @@ def resident(where: Rig, movements: int) -> Resident:
     """Send so many movements of one line, and look how much memory the workers have meanwhile."""
     with stage(where, WARMING) as (on, listener):
         publisher = on.broker.publisher()
-        stream = islice(load.stream(load.TIMED), movements)
+        stream = islice(load.stream(load.TIMED, load.STEADY), movements)
         samples: dict[str, list[float]] = {service: [] for service in on.workers}
         sent = heard = looks = 0
         before = on.reading(publisher=os.getpid())
