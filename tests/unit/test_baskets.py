@@ -131,7 +131,7 @@ def test_what_is_perishable_has_batches_and_one_in_ten_of_the_rest_serials(numbe
 def test_every_product_that_is_sold_is_defined_once_and_its_stores_with_it() -> None:
     bought = [Bought(1, store, store, product, 1, 100, 1, NEW_YEAR) for store in (4, 5) for product in (11, 20, 99)]
     named = [event.id for event in baskets.definitions(bought, PRODUCTS)]
-    assert named == ["grocer", "store-4", "store-5", "product-11", "product-20", "product-99"]
+    assert named == ["grocer", "outlet-4", "outlet-5", "product-11", "product-20", "product-99"]
 
 
 def _sold(bought: Sequence[Bought]) -> Counter[tuple[str | None, str | None]]:
